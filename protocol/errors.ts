@@ -1,0 +1,79 @@
+/**
+ * The codes both sides know. A code is stable: programs match on it, its text may change.
+ * `docs/protocol.md` and the OpenAPI document list them.
+ */
+
+/** Codes of HTTP problem documents (RFC 9457), with the status each comes with. */
+export const PROBLEMS = {
+  malformed_json: { status: 400, title: "The body is not JSON" },
+  invalid_request: { status: 422, title: "The request is not valid" },
+  invalid_workflow: { status: 422, title: "The workflow's steps do not form a DAG" },
+  unauthenticated: { status: 401, title: "The API token is missing or not valid" },
+  not_found: { status: 404, title: "There is no such thing here" },
+  workflow_not_found: { status: 404, title: "There is no such workflow" },
+  run_not_found: { status: 404, title: "There is no such run" },
+  tenant_exists: { status: 409, title: "A tenant of this name exists" },
+  tenant_not_found: { status: 404, title: "There is no such tenant" },
+  token_not_found: { status: 404, title: "There is no such token" },
+  method_not_allowed: { status: 405, title: "This method is not allowed here" },
+  upgrade_required: { status: 426, title: "This address speaks WebSocket" },
+  payload_too_large: { status: 413, title: "The payload is too large" },
+  unsupported_media_type: { status: 415, title: "The body must be application/json" },
+  overloaded: { status: 503, title: "The shard has more to commit than it may hold" },
+  database_unavailable: { status: 503, title: "The database can't be reached" },
+  internal_error: { status: 500, title: "Something went wrong on our side" },
+} as const satisfies Record<string, { status: number; title: string }>;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** An RFC 9457 problem document; `code` is what programs match on. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: ProblemCode;
+  /** What exactly is wrong, and what to do. */
+  detail: string;
+  /** Where in the request, when it is in the request: `runs[3].input`. */
+  errors?: { path: string; message: string }[];
+  /** The request this answers; quote it when you ask for help. */
+  requestId?: string;
+}
+
+/** Codes of `error` frames. After one the shard closes the socket with the close code beside it. */
+export const SESSION_ERRORS = {
+  malformed_message: { close: 4400, title: "The message is not JSON of the protocol's shape" },
+  unknown_frame: { close: 4400, title: "The protocol has no such frame" },
+  invalid_frame: { close: 4400, title: "A field of the frame is missing or of the wrong kind" },
+  unsupported_version: { close: 4406, title: "The shard does not speak this version" },
+  hello_expected: { close: 4401, title: "The first frame of a session must be hello" },
+  hello_repeated: { close: 4400, title: "A session says hello once" },
+  message_too_large: { close: 4413, title: "The message is too large" },
+  session_replaced: { close: 4409, title: "The worker resumed this session on another socket" },
+  session_silent: {
+    close: 4408,
+    title: "The session was silent for longer than the heartbeat limit",
+  },
+} as const satisfies Record<string, { close: number; title: string }>;
+export type SessionErrorCode = keyof typeof SESSION_ERRORS;
+
+/** Close code of a worker that has drained and will not be back. */
+export const CLOSE_DRAINED = 4000;
+
+/** Codes of a task's error that the engine gives; a handler's own error carries `handler_error`. */
+export const TASK_ERROR_CODES = [
+  "handler_error",
+  "execution_timeout",
+  "worker_lost",
+  "payload_too_large",
+  "invalid_output",
+] as const;
+export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
+
+/** What went wrong in an attempt, as it is stored and shown. */
+export interface TaskError {
+  code: TaskErrorCode;
+  /** The error's class, such as `TypeError`. */
+  name: string;
+  message: string;
+  stack?: string;
+}

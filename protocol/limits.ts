@@ -1,0 +1,59 @@
+/**
+ * Every bound that a client, a worker and a shard must agree on, each with its reason.
+ * A limit that only one side needs stands beside the code that keeps it.
+ */
+
+/** Bytes of JSON in one run's input, one event's payload or one step's output. */
+export const MAX_PAYLOAD_BYTES = 1024 * 1024; // several still fit in a shard's 128 MB beside its window
+
+/** Bytes of one HTTP request body. */
+export const MAX_BODY_BYTES = 16 * 1024 * 1024; // a bulk call is one commit; Postgres parses it in one piece
+
+/** Bytes of one WebSocket message; the platform refuses more than 32 MiB. */
+export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+/** Runs or events in one bulk call: one commit's worth of transitions. */
+export const MAX_BULK = 1_000;
+
+/** Steps of one workflow: its runs' rows are written, read and drawn together. */
+export const MAX_STEPS = 500;
+
+/** Event keys one workflow may listen to. */
+export const MAX_EVENT_KEYS = 100;
+
+/** Characters of a name: workflow, step, action, event key, worker. */
+export const MAX_NAME_LENGTH = 200;
+
+/** Characters of an idempotency key. */
+export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
+
+/** Bytes of JSON in a run's or event's metadata: it is read with every list. */
+export const MAX_METADATA_BYTES = 16 * 1024;
+
+/** Actions and workflow versions one session may offer: they are kept in the shard's own storage. */
+export const MAX_SESSION_ACTIONS = 2_000;
+
+/** Slots one session may offer. */
+export const MAX_SESSION_SLOTS = 10_000;
+
+/** Bytes of an error's message or stack; more is cut by the SDK and refused by the shard. */
+export const MAX_ERROR_BYTES = 16 * 1024;
+
+/** Bytes of one log line's message and fields together. */
+export const MAX_LOG_LINE_BYTES = 16 * 1024;
+
+/** Log lines of one attempt: a handler that logs in a loop must not fill the database. */
+export const MAX_LOG_LINES = 1_000;
+
+/** Milliseconds a step may run when its workflow says nothing. */
+export const DEFAULT_TIMEOUT_MS = 60_000;
+
+/** Milliseconds a step may ask for: a day. */
+export const MAX_TIMEOUT_MS = 86_400_000;
+
+/** Milliseconds one call may wait for a run's result before it is asked again. */
+export const MAX_RESULT_WAIT_MS = 60_000;
+
+/** Runs or workflows on one page of a list. */
+export const MAX_PAGE_SIZE = 200;
+export const DEFAULT_PAGE_SIZE = 50;
