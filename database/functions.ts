@@ -1,0 +1,88 @@
+/**
+ * The SQL functions of `migrations/functions` that TypeScript calls, each as one typed function.
+ */
+import type { Query } from "./connect.ts";
+import type {
+  ActiveVersionRow,
+  DefinitionsRow,
+  RecoverReply,
+  RecoverRequest,
+  VersionRow,
+} from "./rows.ts";
+
+/** The commit is sent as text that was made once, so that a repeat has the same bytes. */
+export const COMMIT_STATEMENT = "select v1.commit($1::jsonb)::text as reply";
+
+export async function recoverShard(query: Query, request: RecoverRequest): Promise<RecoverReply> {
+  return (await call(
+    query,
+    "v1.recover_shard($1::jsonb)",
+    JSON.stringify(request),
+  )) as RecoverReply;
+}
+
+export async function readVersions(
+  query: Query,
+  tenant: string,
+  versions: string[],
+): Promise<VersionRow[]> {
+  const reply = await call(query, "v1.read_versions($1, $2::uuid[])", tenant, versions);
+  return reply as VersionRow[];
+}
+
+/** Undefined when there is no such tenant. */
+export async function readDefinitions(
+  query: Query,
+  tenant: string,
+): Promise<DefinitionsRow | undefined> {
+  return ((await call(query, "v1.read_definitions($1)", tenant)) ?? undefined) as
+    | DefinitionsRow
+    | undefined;
+}
+
+export interface RegisterRequest {
+  tenant: string;
+  workflow: string;
+  version: string;
+  name: string;
+  checksum: string;
+  definition: unknown;
+  dag: {
+    step: number;
+    name: string;
+    action: string;
+    parents: number[];
+    children: number[];
+    descendants: number[];
+    timeout: number;
+  }[];
+}
+
+export async function registerWorkflow(
+  query: Query,
+  request: RegisterRequest,
+): Promise<ActiveVersionRow & { created: boolean }> {
+  const reply = await call(query, "v1.register_workflow($1::jsonb)", JSON.stringify(request));
+  return reply as ActiveVersionRow & { created: boolean };
+}
+
+export interface ClockReply {
+  partitions: number;
+  forgotten: number;
+  busy: { tenant: string; shard: number }[];
+}
+
+/** The duties of the minute, in one round trip. */
+export async function runClockDuties(query: Query): Promise<ClockReply> {
+  const [row] = await query(
+    `select v1.ensure_partitions() as partitions, v1.forget_expired_keys()::integer as forgotten,
+            v1.busy_shards() as busy`,
+    [],
+  );
+  return row as unknown as ClockReply;
+}
+
+async function call(query: Query, expression: string, ...parameters: unknown[]): Promise<unknown> {
+  const [row] = await query(`select ${expression} as reply`, parameters);
+  return row?.["reply"];
+}

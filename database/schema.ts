@@ -1,0 +1,115 @@
+/**
+ * The tables that reads go over, as Drizzle knows them. `migrations/tables` makes them; a test holds
+ * the two together.
+ */
+import {
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  uuid,
+} from "drizzle-orm/pg-core";
+import type { TaskError } from "../protocol/errors.ts";
+import type { WorkflowDefinition } from "../protocol/http.ts";
+import type { Json, Metadata } from "../protocol/json.ts";
+import type { LogLine } from "../protocol/session.ts";
+import { ATTEMPT_OUTCOMES, RUN_STATES, TASK_STATES } from "../protocol/states.ts";
+
+const v1 = pgSchema("v1");
+const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+
+export const runState = v1.enum("run_state", RUN_STATES);
+export const taskState = v1.enum("task_state", TASK_STATES);
+export const attemptOutcome = v1.enum("attempt_outcome", ATTEMPT_OUTCOMES);
+
+export const workflow = v1.table("workflow", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  name: text("name").notNull(),
+  activeVersionId: uuid("active_version_id"),
+  createdAt: time("created_at").notNull(),
+});
+
+export const workflowVersion = v1.table("workflow_version", {
+  id: uuid("id").primaryKey(),
+  workflowId: uuid("workflow_id").notNull(),
+  number: integer("number").notNull(),
+  checksum: text("checksum").notNull(),
+  definition: jsonb("definition").$type<WorkflowDefinition>().notNull(),
+  createdAt: time("created_at").notNull(),
+});
+
+export const dag = v1.table(
+  "dag",
+  {
+    versionId: uuid("version_id").notNull(),
+    step: smallint("step").notNull(),
+    name: text("name").notNull(),
+    action: text("action").notNull(),
+    parents: smallint("parents").array().notNull(),
+    timeoutMs: integer("timeout_ms").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.versionId, table.step] })],
+);
+
+export const workflowRun = v1.table("workflow_run", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  workflowId: uuid("workflow_id").notNull(),
+  versionId: uuid("version_id").notNull(),
+  eventId: uuid("event_id"),
+  startedAt: time("started_at"),
+  finishedAt: time("finished_at"),
+  state: runState("state").notNull(),
+  shard: smallint("shard").notNull(),
+  input: jsonb("input").$type<Json>().notNull(),
+  metadata: jsonb("metadata").$type<Metadata>().notNull(),
+});
+
+export const task = v1.table("task", {
+  id: uuid("id").primaryKey(),
+  queuedAt: time("queued_at"),
+  startedAt: time("started_at"),
+  finishedAt: time("finished_at"),
+  state: taskState("state").notNull(),
+  attempt: integer("attempt").notNull(),
+  step: smallint("step").notNull(),
+  worker: text("worker"),
+  error: jsonb("error").$type<TaskError>(),
+});
+
+export const taskAttempt = v1.table(
+  "task_attempt",
+  {
+    taskId: uuid("task_id").notNull(),
+    attempt: integer("attempt").notNull(),
+    outcome: attemptOutcome("outcome").notNull(),
+    worker: text("worker"),
+    startedAt: time("started_at"),
+    finishedAt: time("finished_at").notNull(),
+    error: jsonb("error").$type<TaskError>(),
+  },
+  (table) => [primaryKey({ columns: [table.taskId, table.attempt] })],
+);
+
+export const taskOutput = v1.table("task_output", {
+  taskId: uuid("task_id").primaryKey(),
+  output: jsonb("output").$type<Json>().notNull(),
+});
+
+export const logLine = v1.table(
+  "log_line",
+  {
+    taskId: uuid("task_id").notNull(),
+    attempt: integer("attempt").notNull(),
+    number: integer("number").notNull(),
+    loggedAt: time("logged_at").notNull(),
+    level: text("level").$type<LogLine["level"]>().notNull(),
+    message: text("message").notNull(),
+    fields: jsonb("fields").$type<{ [key: string]: Json }>(),
+  },
+  (table) => [primaryKey({ columns: [table.taskId, table.attempt, table.number] })],
+);

@@ -1,0 +1,89 @@
+/**
+ * A shard's way to Postgres: held connections, one for each commit in flight, opened when needed
+ * and closed when idle. When none can be opened, a statement goes over HTTP.
+ */
+import { type DatabaseConfig, HeldConnection, type Query, queryOverHttp } from "./connect.ts";
+import { COMMIT_STATEMENT } from "./functions.ts";
+import type { CommitReply } from "./rows.ts";
+
+export interface CommitAnswer {
+  reply: CommitReply;
+  /** Characters of the reply's JSON, as a measure of what it brings into memory. */
+  length: number;
+}
+
+export class ShardDatabase {
+  #config: DatabaseConfig;
+  #idle: HeldConnection[] = [];
+  #busy = new Set<HeldConnection>();
+  #usedAt = 0;
+  #givenUp = giveUpSignal();
+
+  constructor(config: DatabaseConfig) {
+    this.#config = config;
+  }
+
+  /** When an open connection was last used; undefined when none is open. */
+  get connectionUsedAt(): number | undefined {
+    return this.#idle.length + this.#busy.size > 0 ? this.#usedAt : undefined;
+  }
+
+  async commit(request: string): Promise<CommitAnswer> {
+    const [row] = await this.#send("commit", COMMIT_STATEMENT, [request]);
+    const text = String(row?.["reply"]);
+    return { reply: JSON.parse(text) as CommitReply, length: text.length };
+  }
+
+  query: Query = (text, parameters) => this.#send(text, text, parameters);
+
+  /** Gives up every connection; statements on their way fail, their outcome unknown. */
+  closeAll(): void {
+    this.#givenUp.reject(new Error("The connection was given up before Postgres answered"));
+    this.#givenUp = giveUpSignal();
+    for (const connection of [...this.#idle, ...this.#busy]) connection.close();
+    this.#idle = [];
+    this.#busy.clear();
+  }
+
+  #send(name: string, text: string, parameters: unknown[]): Promise<Record<string, unknown>[]> {
+    return Promise.race([this.#run(name, text, parameters), this.#givenUp.promise]);
+  }
+
+  async #run(
+    name: string,
+    text: string,
+    parameters: unknown[],
+  ): Promise<Record<string, unknown>[]> {
+    const connection = await this.#acquire();
+    if (connection === undefined) return queryOverHttp(this.#config)(text, parameters);
+    this.#busy.add(connection);
+    try {
+      return await connection.query(name, text, parameters);
+    } finally {
+      this.#usedAt = Date.now();
+      this.#busy.delete(connection);
+      if (connection.isOpen) this.#idle.push(connection);
+    }
+  }
+
+  /** Undefined when no connection can be opened. */
+  async #acquire(): Promise<HeldConnection | undefined> {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    try {
+      const connection: HeldConnection = await HeldConnection.open(this.#config, () => {
+        this.#idle = this.#idle.filter((other) => other !== connection);
+      });
+      return connection;
+    } catch {
+      return undefined; // HTTP will say what is wrong, or work
+    }
+  }
+}
+
+/** A promise that only ever fails, for statements to be raced with. */
+function giveUpSignal(): PromiseWithResolvers<never> {
+  const signal = Promise.withResolvers<never>();
+  signal.promise.catch(() => {}); // nobody may be waiting
+  return signal;
+}

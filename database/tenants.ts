@@ -1,0 +1,95 @@
+/**
+ * Tenants and their API tokens. A token is kept as its SHA-256 only.
+ */
+import type { ApiToken, Tenant } from "../protocol/http.ts";
+import type { Query } from "./connect.ts";
+
+export interface TokenTenant {
+  tenant: string;
+  shards: number;
+}
+
+/** Whose token this is; undefined when it is unknown or revoked. */
+export async function readTokenTenant(
+  query: Query,
+  hash: Uint8Array,
+): Promise<TokenTenant | undefined> {
+  const [row] = await query(
+    `select t.id as tenant, t.shards from v1.api_token a join v1.tenant t on t.id = a.tenant_id
+       where a.hash = $1 and a.revoked_at is null`,
+    [hexBytes(hash)],
+  );
+  return row as TokenTenant | undefined;
+}
+
+export async function createTenant(
+  query: Query,
+  id: string,
+  name: string,
+): Promise<Tenant | undefined> {
+  const [row] = await query(
+    `insert into v1.tenant (id, name) values ($1, $2) on conflict (name) do nothing
+       returning id, name, created_at`,
+    [id, name],
+  );
+  return row && toTenant(row);
+}
+
+export async function listTenants(query: Query): Promise<Tenant[]> {
+  const rows = await query("select id, name, created_at from v1.tenant order by name", []);
+  return rows.map(toTenant);
+}
+
+/** Undefined when there is no such tenant. */
+export async function createToken(
+  query: Query,
+  token: { id: string; tenant: string; name: string; prefix: string; hash: Uint8Array },
+): Promise<ApiToken | undefined> {
+  const [row] = await query(
+    `insert into v1.api_token (id, tenant_id, name, prefix, hash)
+       select $1, t.id, $3, $4, $5 from v1.tenant t where t.id = $2
+       returning id, name, prefix, created_at`,
+    [token.id, token.tenant, token.name, token.prefix, hexBytes(token.hash)],
+  );
+  return row && toToken(row);
+}
+
+export async function listTokens(query: Query, tenant: string): Promise<ApiToken[]> {
+  const rows = await query(
+    `select id, name, prefix, created_at from v1.api_token
+       where tenant_id = $1 and revoked_at is null order by id`,
+    [tenant],
+  );
+  return rows.map(toToken);
+}
+
+/** False when there is no such token, or it has been revoked before. */
+export async function revokeToken(query: Query, tenant: string, id: string): Promise<boolean> {
+  const rows = await query(
+    `update v1.api_token set revoked_at = now()
+       where tenant_id = $1 and id = $2 and revoked_at is null returning id`,
+    [tenant, id],
+  );
+  return rows.length > 0;
+}
+
+function toTenant(row: Record<string, unknown>): Tenant {
+  return {
+    id: String(row["id"]),
+    name: String(row["name"]),
+    createdAt: isoTime(row["created_at"]),
+  };
+}
+
+function toToken(row: Record<string, unknown>): ApiToken {
+  return { ...toTenant(row), prefix: String(row["prefix"]) };
+}
+
+function isoTime(value: unknown): string {
+  return new Date(String(value)).toISOString();
+}
+
+/** Bytes as Postgres reads them: `\x` and hex. */
+function hexBytes(bytes: Uint8Array): string {
+  return `\\x${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}

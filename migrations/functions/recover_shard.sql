@@ -1,0 +1,62 @@
+-- Begins a new life of a shard: no commit of an older one can land after this (rule R1). Every task
+-- that was handed out is either still leased, as the shard remembers, or goes back to the queue.
+--
+-- Called by  a shard that has just woken, before its first commit.
+-- Locks      the shard's epoch (exclusive), then runs by id.
+-- p          {tenant, shard, epoch: the last it knew, at, leases: [{t: task, a: attempt}]}
+-- Returns    {epoch, trusted, leased: [tasks], backlog: [actions]}. Not trusted: its memory is not of
+--            the last life, so any handed-out task may be running; each gets its next attempt
+--            written off, so that no fencing token is ever given twice (rule R2).
+create or replace function v1.recover_shard(p jsonb)
+returns jsonb language plpgsql
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_tenant uuid := (p->>'tenant')::uuid;
+  v_shard smallint := (p->>'shard')::smallint;
+  v_at timestamptz := v1.moment((p->>'at')::double precision);
+  v_epoch bigint;
+  v_trusted boolean;
+  v_leased uuid[];
+  v_returned uuid[];
+begin
+  perform pg_advisory_xact_lock(v1.shard_lock(v_tenant, v_shard));
+  insert into v1.shard as s (tenant_id, number, epoch) values (v_tenant, v_shard, 1)
+    on conflict (tenant_id, number) do update set epoch = s.epoch + 1
+    returning s.epoch into v_epoch;
+  v_trusted := v_epoch = 1 or (p->>'epoch')::bigint = v_epoch - 1;
+
+  -- A new statement, after the lock: it sees everything the older life committed.
+  select coalesce(array_agg(t.id), '{}') into v_leased
+    from jsonb_to_recordset(case when v_trusted then p->'leases' else '[]' end) as x(t uuid, a integer)
+    join v1.task t on t.id = x.t and t.attempt = x.a - 1 and t.state in ('queued', 'running')
+    join v1.workflow_run r on r.id = v1.run_id(t.id) and r.tenant_id = v_tenant;
+
+  select coalesce(array_agg(distinct t.id), '{}') into v_returned
+    from v1.handout h cross join unnest(h.tasks) u(id)
+    join v1.task t on t.id = u.id and t.state in ('queued', 'running')
+    where h.tenant_id = v_tenant and h.shard = v_shard and t.id <> all (v_leased);
+  if not v_trusted then
+    perform v1.lock_runs(v_tenant, array(select v1.run_id(id) from unnest(v_returned) u(id)));
+    with lost as (
+      update v1.task t set attempt = t.attempt + 1, state = 'queued', worker = null, started_at = null
+        from unnest(v_returned) u(id) where t.id = u.id
+        returning t.id, t.attempt
+    )
+    insert into v1.task_attempt (task_id, attempt, outcome, finished_at)
+      select id, attempt, 'lost', v_at from lost;
+  end if;
+  insert into v1.queue_item (tenant_id, shard, action, task_id)
+    select v_tenant, v_shard, d.action, t.id
+      from unnest(v_returned) u(id)
+      join v1.task t on t.id = u.id
+      join v1.workflow_run r on r.id = v1.run_id(t.id)
+      join v1.dag d on d.version_id = r.version_id and d.step = t.step
+      on conflict do nothing;
+  delete from v1.handout where tenant_id = v_tenant and shard = v_shard;
+  if cardinality(v_leased) > 0 then
+    insert into v1.handout (tenant_id, shard, seq, tasks) values (v_tenant, v_shard, 0, v_leased);
+  end if;
+  return jsonb_build_object('epoch', v_epoch, 'trusted', v_trusted, 'leased', to_jsonb(v_leased),
+                            'backlog', v1.backlog_actions(v_tenant, v_shard));
+end $$;

@@ -1,0 +1,36 @@
+-- Refills a shard's window: the oldest queued tasks of each action it asks for, up to the number it
+-- asks for. They leave the queue in the same transaction that writes their handout.
+--
+-- Called by  commit.
+-- Returns    reply {ready, spilled, more: [actions with tasks left in the queue]}; handed.
+create or replace function v1.take_ready(
+  p_tenant_id uuid, p_shard smallint, p_demand jsonb, p_bytes bigint, out reply jsonb, out handed uuid[])
+language plpgsql
+as $$
+declare
+  v_found uuid[];
+  v_more jsonb;
+begin
+  select coalesce(array_agg(q.task_id), '{}') into v_found
+    from jsonb_each_text(p_demand) d(action, count)
+    cross join lateral (
+      select task_id from v1.queue_item
+        where tenant_id = p_tenant_id and shard = p_shard and action = d.action
+        order by task_id limit d.count::integer
+    ) q;
+  -- Room is by bytes only: the demand was the room by count. What is too many bytes stays queued.
+  select h.reply, h.handed into reply, handed
+    from v1.hand_out(p_tenant_id, p_shard, v_found,
+                     jsonb_build_object('default', 1000000, 'bytes', coalesce(p_bytes, 1::bigint << 40))) h;
+  -- Found but finished elsewhere: gone from the queue as well.
+  delete from v1.queue_item q
+    using jsonb_object_keys(p_demand) d(action), unnest(v_found) f(id)
+    where q.tenant_id = p_tenant_id and q.shard = p_shard and q.action = d.action and q.task_id = f.id
+      and (f.id = any (handed)
+           or not exists (select from v1.task t where t.id = f.id and t.state in ('queued', 'running')));
+  select coalesce(jsonb_agg(d.action), '[]') into v_more
+    from jsonb_object_keys(p_demand) d(action)
+    where exists (select from v1.queue_item q
+                    where q.tenant_id = p_tenant_id and q.shard = p_shard and q.action = d.action);
+  reply := reply || jsonb_build_object('more', v_more);
+end $$;
