@@ -1,0 +1,127 @@
+/**
+ * Reads a worker's message: JSON of the protocol's shape, or an error that names what is wrong.
+ * Pure. The shapes are those of `protocol/session.ts`, and are held to them by the compiler.
+ */
+import { z } from "zod";
+import type { SessionErrorCode } from "../../protocol/errors.ts";
+import { TASK_ERROR_CODES } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import {
+  MAX_ERROR_BYTES,
+  MAX_LOG_LINES,
+  MAX_MESSAGE_BYTES,
+  MAX_NAME_LENGTH,
+  MAX_SESSION_ACTIONS,
+  MAX_SESSION_SLOTS,
+} from "../../protocol/limits.ts";
+import { PROTOCOL_VERSION, type WorkerFrame } from "../../protocol/session.ts";
+
+const id = z.string().length(36);
+const attempt = z.int().positive();
+const ref = { task: id, attempt };
+const name = z.string().min(1).max(MAX_NAME_LENGTH);
+const moment = z.number().nonnegative();
+const json = z.custom<Json>((value) => value !== undefined, "is missing");
+
+const error = z.strictObject({
+  code: z.enum(TASK_ERROR_CODES),
+  name: z.string().max(MAX_NAME_LENGTH),
+  message: z.string().max(MAX_ERROR_BYTES),
+  stack: z.string().max(MAX_ERROR_BYTES).exactOptional(),
+});
+
+const logLine = z.strictObject({
+  level: z.enum(["debug", "info", "warn", "error"]),
+  message: z.string(),
+  fields: z.record(z.string(), json).exactOptional(),
+  at: moment,
+});
+
+const reported = { ...ref, shard: z.int().nonnegative(), startedAt: moment, finishedAt: moment };
+
+const FRAMES = {
+  hello: z.strictObject({
+    type: z.literal("hello"),
+    worker: name,
+    sdk: name,
+    slots: z.int().nonnegative().max(MAX_SESSION_SLOTS),
+    actions: z.array(name).max(MAX_SESSION_ACTIONS),
+    versions: z.array(id).max(MAX_SESSION_ACTIONS),
+    session: z.string().max(MAX_NAME_LENGTH).exactOptional(),
+    running: z.array(z.strictObject(ref)).max(2 * MAX_SESSION_SLOTS),
+  }),
+  completed: z.strictObject({ type: z.literal("completed"), ...reported, output: json }),
+  failed: z.strictObject({ type: z.literal("failed"), ...reported, error }),
+  released: z.strictObject({ type: z.literal("released"), ...ref }),
+  log: z.strictObject({
+    type: z.literal("log"),
+    ...ref,
+    first: z.int().nonnegative(),
+    lines: z.array(logLine).max(MAX_LOG_LINES),
+  }),
+  drain: z.strictObject({ type: z.literal("drain") }),
+} satisfies { [Type in WorkerFrame["type"]]: z.ZodType<Extract<WorkerFrame, { type: Type }>> };
+
+export type ReadMessage =
+  | { ok: true; frames: WorkerFrame[] }
+  | { ok: false; code: SessionErrorCode; detail: string };
+
+/** Reads one WebSocket message of a worker. */
+export function readMessage(message: string | ArrayBuffer): ReadMessage {
+  if (typeof message !== "string") return refuse("malformed_message", "Send text, not binary.");
+  if (message.length > MAX_MESSAGE_BYTES) {
+    return refuse(
+      "message_too_large",
+      `${message.length} characters; at most ${MAX_MESSAGE_BYTES}.`,
+    );
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(message);
+  } catch (cause) {
+    return refuse("malformed_message", `Not JSON: ${cause instanceof Error ? cause.message : ""}`);
+  }
+  if (!isObject(body)) return refuse("malformed_message", "Expected {v, frames}.");
+  if (body["v"] !== PROTOCOL_VERSION) {
+    return refuse("unsupported_version", `This shard speaks version ${PROTOCOL_VERSION} only.`);
+  }
+  if (!Array.isArray(body["frames"])) return refuse("malformed_message", "frames is not a list.");
+  return readFrames(body["frames"]);
+}
+
+function readFrames(candidates: unknown[]): ReadMessage {
+  const frames: WorkerFrame[] = [];
+  for (const [index, candidate] of candidates.entries()) {
+    const type = isObject(candidate) ? candidate["type"] : undefined;
+    if (typeof type !== "string" || !isFrameType(type)) {
+      const known = Object.keys(FRAMES).join(", ");
+      return refuse(
+        "unknown_frame",
+        `frames[${index}] has type ${JSON.stringify(type)}; known: ${known}.`,
+      );
+    }
+    const read = FRAMES[type].safeParse(candidate);
+    if (!read.success) {
+      const [issue] = read.error.issues;
+      const path = [`frames[${index}]`, ...(issue?.path ?? [])].join(".");
+      return refuse(
+        "invalid_frame",
+        `${path} of a ${type} frame: ${issue?.message ?? "not valid"}`,
+      );
+    }
+    frames.push(read.data);
+  }
+  return { ok: true, frames };
+}
+
+function isFrameType(type: string): type is keyof typeof FRAMES {
+  return Object.hasOwn(FRAMES, type);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function refuse(code: SessionErrorCode, detail: string): ReadMessage {
+  return { ok: false, code, detail };
+}

@@ -1,0 +1,92 @@
+/**
+ * Which commit handed out which unfinished task. Postgres keeps a row for each such commit, so that
+ * nothing in a shard's memory can be forgotten; this decides which rows can go: those whose tasks
+ * have all ended, in commits that have landed or in the very one that deletes the row.
+ */
+import { MAX_OPEN_HANDOUTS } from "./limits.ts";
+
+/** What one commit does to the rows of earlier ones. */
+export interface Settlement {
+  ended: string[];
+  settled: number[];
+  /** Unfinished tasks of settled rows, to be kept in the commit's own row. */
+  carried: string[];
+}
+
+export class Handouts {
+  #seqOf = new Map<string, number>();
+  #open = new Map<number, Set<string>>();
+  /** Rows being deleted by a commit in flight. */
+  #settling = new Set<number>();
+  /** Rows that two commits emptied between them; the next one deletes them. */
+  #emptied: number[] = [];
+
+  get hasEmptied(): boolean {
+    return this.#emptied.length > 0;
+  }
+
+  add(seq: number, task: string): void {
+    this.#leave(task);
+    this.#seqOf.set(task, seq);
+    const tasks = this.#open.get(seq);
+    if (tasks) tasks.add(task);
+    else this.#open.set(seq, new Set([task]));
+  }
+
+  /** What a commit that ends these tasks may delete. Tell how it went with `land` or `fail`. */
+  settle(ended: string[]): Settlement {
+    const settled = this.#emptied;
+    this.#emptied = [];
+    const endedBySeq = new Map<number, number>();
+    for (const task of ended) {
+      const seq = this.#seqOf.get(task);
+      if (seq !== undefined) endedBySeq.set(seq, (endedBySeq.get(seq) ?? 0) + 1);
+    }
+    for (const [seq, count] of endedBySeq) {
+      if (!this.#settling.has(seq) && this.#open.get(seq)?.size === count) settled.push(seq);
+    }
+    const carried = this.#open.size > MAX_OPEN_HANDOUTS ? this.#carry(settled, new Set(ended)) : [];
+    for (const seq of settled) this.#settling.add(seq);
+    return { ended, settled, carried };
+  }
+
+  /** The commit has landed under this seq. */
+  land(settlement: Settlement, seq: number): void {
+    for (const task of settlement.ended) this.#leave(task);
+    for (const task of settlement.carried) if (this.#seqOf.has(task)) this.add(seq, task);
+    for (const gone of settlement.settled) {
+      this.#settling.delete(gone);
+      this.#open.delete(gone);
+    }
+    this.#emptied = this.#emptied.filter((emptied) => !settlement.settled.includes(emptied));
+  }
+
+  /** The commit was refused: its rows are still there. */
+  fail({ settled }: Settlement): void {
+    for (const seq of settled) {
+      this.#settling.delete(seq);
+      if (!this.#open.has(seq)) this.#emptied.push(seq);
+    }
+  }
+
+  /** Settles the sparsest half of the open rows, and names the tasks to keep. */
+  #carry(settled: number[], ended: Set<string>): string[] {
+    const sparsest = [...this.#open]
+      .filter(([seq]) => !this.#settling.has(seq) && !settled.includes(seq))
+      .toSorted((a, b) => a[1].size - b[1].size)
+      .slice(0, MAX_OPEN_HANDOUTS / 2);
+    for (const [seq] of sparsest) settled.push(seq);
+    return sparsest.flatMap(([, tasks]) => [...tasks].filter((task) => !ended.has(task)));
+  }
+
+  #leave(task: string): void {
+    const seq = this.#seqOf.get(task);
+    if (seq === undefined) return;
+    this.#seqOf.delete(task);
+    const tasks = this.#open.get(seq);
+    tasks?.delete(task);
+    if (tasks?.size !== 0) return;
+    this.#open.delete(seq);
+    this.#emptied.push(seq);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The bounds a shard keeps, each with its reason. What workers and clients must know as well is in
+ * `protocol/limits.ts`.
+ */
+
+/** Transitions in one commit: the gain of larger batches ends here, their latency doesn't. */
+export const MAX_BATCH = 1_000;
+
+/** Bytes of JSON in one commit: Postgres parses it in one piece, and a repeat keeps it in memory. */
+export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+
+/** Commits in flight. A second one fills the first one's waits; a third only adds lock waits. */
+export const MAX_FLIGHTS = 2;
+
+/** Transitions that must wait before a second commit may fly: at rest a batch waits for the first. */
+export const SECOND_FLIGHT_AT = 100;
+
+/** Bytes of transitions not yet durable. Beyond it new API calls are refused with 503. */
+export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+
+/** Ready tasks in memory: in all, of one action, and in bytes of input and parents' outputs. */
+export const MAX_WINDOW = 20_000;
+export const MAX_WINDOW_PER_ACTION = 4_000;
+export const MAX_WINDOW_BYTES = 24 * 1024 * 1024;
+
+/** Tasks of one action that one refill takes from the queue: a few milliseconds of SQL. */
+export const MAX_TAKE = 500;
+
+/** Handouts kept open before sparse ones are carried over into a new one. */
+export const MAX_OPEN_HANDOUTS = 64;
+
+/** Versions whose DAGs are kept in memory. */
+export const MAX_VERSIONS = 2_000;
+
+/** Runs remembered as finished, for callers that ask a moment too late. */
+export const MAX_FINISHED = 10_000;
+
+/** Calls that wait for a run's result at once. */
+export const MAX_WAITERS = 20_000;
+
+/** A commit without an answer for so long is of unknown outcome; it is repeated. */
+export const COMMIT_TIMEOUT_MS = 10_000;
+
+/** First and longest wait before a commit of unknown outcome is repeated. */
+export const COMMIT_RETRY_MS = 50;
+export const COMMIT_RETRY_MAX_MS = 5_000;
+
+/** An attempt that runs longer has its start written down; a shorter one only its end. */
+export const START_RECORD_MS = 1_000;
+
+/** The database connection closes so long after the last commit, and lets the shard hibernate. */
+export const IDLE_CONNECTION_MS = 5_000;
