@@ -1,0 +1,141 @@
+/**
+ * The operator's door: tenants and their API tokens. Opened by ADMIN_SECRET, not by a token.
+ */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { queryOverHttp } from "../../database/connect.ts";
+import {
+  createTenant,
+  createToken,
+  listTenants,
+  listTokens,
+  revokeToken,
+} from "../../database/tenants.ts";
+import { newId } from "../../protocol/ids.ts";
+import type { AppTypes } from "../environment.ts";
+import { hashToken } from "./authenticate.ts";
+import { answers, json, refuseInvalid } from "./openapi.ts";
+import { ProblemError } from "./problems.ts";
+import {
+  createdTokenSchema,
+  namedSchema,
+  tenantParameters,
+  tenantSchema,
+  tokenParameters,
+  tokenSchema,
+} from "./schemas.ts";
+
+const TOKEN_PREFIX = "skein_";
+const SHOWN_CHARACTERS = 12; // of a token, in lists: enough to tell tokens apart
+
+const makeTenant = createRoute({
+  method: "post",
+  path: "/tenants",
+  tags: ["Admin"],
+  summary: "Create a tenant",
+  request: { body: json(namedSchema) },
+  responses: answers({ 201: ["Created", tenantSchema] }, [
+    "tenant_exists",
+    "invalid_request",
+    "unauthenticated",
+  ]),
+});
+
+const tenants = createRoute({
+  method: "get",
+  path: "/tenants",
+  tags: ["Admin"],
+  summary: "List tenants",
+  responses: answers({ 200: ["By name", z.object({ items: z.array(tenantSchema) })] }, [
+    "unauthenticated",
+  ]),
+});
+
+const makeToken = createRoute({
+  method: "post",
+  path: "/tenants/{id}/tokens",
+  tags: ["Admin"],
+  summary: "Create an API token",
+  description: "The answer is the only place where the token is ever shown.",
+  request: { params: tenantParameters, body: json(namedSchema) },
+  responses: answers({ 201: ["Created", createdTokenSchema] }, [
+    "tenant_not_found",
+    "invalid_request",
+    "unauthenticated",
+  ]),
+});
+
+const tokens = createRoute({
+  method: "get",
+  path: "/tenants/{id}/tokens",
+  tags: ["Admin"],
+  summary: "List a tenant's API tokens",
+  request: { params: tenantParameters },
+  responses: answers({ 200: ["Oldest first", z.object({ items: z.array(tokenSchema) })] }, [
+    "unauthenticated",
+  ]),
+});
+
+const revoke = createRoute({
+  method: "delete",
+  path: "/tenants/{id}/tokens/{token}",
+  tags: ["Admin"],
+  summary: "Revoke an API token",
+  description: "It stops working everywhere within half a minute.",
+  request: { params: tokenParameters },
+  responses: answers({ 200: ["Revoked", z.object({ id: z.string() })] }, [
+    "token_not_found",
+    "unauthenticated",
+  ]),
+});
+
+export const admin = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
+  .openapi(makeTenant, async (context) => {
+    const { name } = context.req.valid("json");
+    const tenant = await createTenant(queryOverHttp(context.env), newId(), name);
+    if (tenant === undefined) {
+      throw new ProblemError(
+        "tenant_exists",
+        `There is a tenant "${name}". GET /api/v1/admin/tenants lists them.`,
+      );
+    }
+    context.var.log.info("tenant.created", { tenant_id: tenant.id });
+    return context.json(tenant, 201);
+  })
+  .openapi(tenants, async (context) => {
+    return context.json({ items: await listTenants(queryOverHttp(context.env)) }, 200);
+  })
+  .openapi(makeToken, async (context) => {
+    const { id: tenant } = context.req.valid("param");
+    const { name } = context.req.valid("json");
+    const token = newToken();
+    const created = await createToken(queryOverHttp(context.env), {
+      id: newId(),
+      tenant,
+      name,
+      prefix: token.slice(0, SHOWN_CHARACTERS),
+      hash: await hashToken(token),
+    });
+    if (created === undefined)
+      throw new ProblemError("tenant_not_found", `There is no tenant ${tenant}.`);
+    context.var.log.info("token.created", { tenant_id: tenant, token_id: created.id });
+    return context.json({ ...created, token }, 201);
+  })
+  .openapi(tokens, async (context) => {
+    const { id } = context.req.valid("param");
+    return context.json({ items: await listTokens(queryOverHttp(context.env), id) }, 200);
+  })
+  .openapi(revoke, async (context) => {
+    const { id: tenant, token } = context.req.valid("param");
+    if (!(await revokeToken(queryOverHttp(context.env), tenant, token))) {
+      throw new ProblemError("token_not_found", `Tenant ${tenant} has no token ${token} in force.`);
+    }
+    context.var.log.info("token.revoked", { tenant_id: tenant, token_id: token });
+    return context.json({ id: token }, 200);
+  });
+
+/** 256 random bits, in letters and digits that survive every header, shell and URL. */
+function newToken(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  const text = btoa(String.fromCharCode(...bytes));
+  return TOKEN_PREFIX + text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}

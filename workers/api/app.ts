@@ -1,0 +1,86 @@
+/**
+ * The HTTP API: who is calling, what do they want, and every error as a problem document. Routes are
+ * in the files beside this one, a file a resource.
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { createMiddleware } from "hono/factory";
+import { newId } from "../../protocol/ids.ts";
+import { createLogger } from "../../telemetry/log.ts";
+import type { AppTypes } from "../environment.ts";
+import { admin } from "./admin.ts";
+import { authenticate, authenticateOperator } from "./authenticate.ts";
+import { readBody } from "./body.ts";
+import { docsPage } from "./docs.ts";
+import { events } from "./events.ts";
+import { answerProblem, ProblemError, problemResponse } from "./problems.ts";
+import { runs } from "./runs.ts";
+import { shards } from "./shards.ts";
+import { workflows } from "./workflows.ts";
+
+/** Gives the request an id and its logger, and logs how it went. */
+const follow = createMiddleware<AppTypes>(async (context, next) => {
+  const began = Date.now();
+  const requestId = context.req.header("x-request-id")?.slice(0, 100) ?? newId();
+  const log = createLogger({ request_id: requestId }, context.env.LOG_LEVEL);
+  context.set("requestId", requestId);
+  context.set("log", log);
+  await next();
+  if (context.res.status === 101) return; // an upgraded response is not ours to touch
+  context.res.headers.set("x-request-id", requestId);
+  log.info("request.answered", {
+    ...(context.var.tenant && { tenant_id: context.var.tenant }),
+    method: context.req.method,
+    path: context.req.path,
+    status: context.res.status,
+    duration_ms: Date.now() - began,
+  });
+});
+
+const app = new OpenAPIHono<AppTypes>();
+
+app.use(follow);
+app.onError(answerProblem);
+app.notFound((context) =>
+  problemResponse(
+    new ProblemError(
+      "not_found",
+      `${context.req.method} ${context.req.path} is not an address of this API. GET /docs lists them.`,
+    ),
+    context.var.requestId,
+  ),
+);
+
+app.get("/health", (context) => context.json({ status: "ok" }));
+app.doc31("/openapi.json", {
+  openapi: "3.1.0",
+  info: {
+    title: "Skein",
+    version: "1",
+    description:
+      "Durable DAG workflows at the edge. Times are ISO 8601 in UTC, ids are UUIDs, version 7.",
+  },
+  security: [{ token: [] }],
+});
+app.openAPIRegistry.registerComponent("securitySchemes", "token", {
+  type: "http",
+  scheme: "bearer",
+  description: "An API token; for Admin, the deployment's ADMIN_SECRET.",
+});
+app.get("/docs", (context) =>
+  context.html(
+    docsPage(
+      app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "Skein", version: "1" } }),
+    ),
+  ),
+);
+
+app.use("/api/v1/admin/*", authenticateOperator, readBody);
+app.route("/api/v1/admin", admin);
+app.use("/api/v1/*", async (context, next) => {
+  if (context.req.path.startsWith("/api/v1/admin/")) return next();
+  return authenticate(context, next);
+});
+app.use("/api/v1/*", readBody);
+for (const resource of [workflows, runs, events, shards]) app.route("/api/v1", resource);
+
+export { app };

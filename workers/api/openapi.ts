@@ -1,0 +1,66 @@
+/**
+ * What every route says of itself in the OpenAPI document, and how a request that its schema refuses
+ * is answered.
+ */
+import type { Hook } from "@hono/zod-openapi";
+import type { z } from "zod";
+import { type ProblemCode, PROBLEMS } from "../../protocol/errors.ts";
+import type { AppTypes } from "../environment.ts";
+import { invalidRequest, ProblemError } from "./problems.ts";
+import { problemSchema } from "./schemas.ts";
+
+/** A required JSON body. */
+export function json<Schema extends z.ZodType>(schema: Schema) {
+  return { required: true, content: { "application/json": { schema } } } as const;
+}
+
+type Answer<Schema extends z.ZodType> = {
+  description: string;
+  content: { "application/json": { schema: Schema } };
+};
+
+type Answers<Successes> = {
+  [Status in keyof Successes]: Successes[Status] extends readonly [
+    string,
+    infer Schema extends z.ZodType,
+  ]
+    ? Answer<Schema>
+    : never;
+};
+
+/**
+ * A route's answers: each success with its schema, each problem by its code. Problems are thrown, so
+ * the route's own type has only the successes.
+ */
+export function answers<const Successes extends Record<number, readonly [string, z.ZodType]>>(
+  successes: Successes,
+  problems: ProblemCode[],
+): Answers<Successes> {
+  const described: Record<string, unknown> = {};
+  for (const [status, [description, schema]] of Object.entries(successes)) {
+    described[status] = { description, content: { "application/json": { schema } } };
+  }
+  for (const code of problems) {
+    const { status, title } = PROBLEMS[code];
+    const known = described[status] as { description: string } | undefined;
+    const description = `${known ? `${known.description}; ` : ""}${title} (\`${code}\`)`;
+    described[status] = {
+      description,
+      content: { "application/problem+json": { schema: problemSchema } },
+    };
+  }
+  return described as Answers<Successes>;
+}
+
+const TARGETS: Record<string, string> = { json: "body", query: "query", param: "address" };
+
+/** Answers a request that doesn't fit its schema. */
+export const refuseInvalid: Hook<unknown, AppTypes, string, unknown> = (result) => {
+  if (result.success) return;
+  const isTooLarge = result.error.issues.some(
+    (issue) => issue.code === "custom" && issue.params?.["code"] === "payload_too_large",
+  );
+  const problem = invalidRequest(result.error, TARGETS[result.target] ?? result.target);
+  if (!isTooLarge) throw problem;
+  throw new ProblemError("payload_too_large", problem.message, { fields: problem.fields ?? [] });
+};

@@ -1,0 +1,203 @@
+/**
+ * Runs: start one or many, read, list, wait for a result, read logs.
+ */
+import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import type { StartRow } from "../../database/rows.ts";
+import { connectReads, listLogs, listRuns, readResult, readRun } from "../../database/reads.ts";
+import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
+import type { StartedRun, StartRun } from "../../protocol/http.ts";
+import { newRunId } from "../../protocol/ids.ts";
+import { isFinishedRun } from "../../protocol/states.ts";
+import type { Definitions } from "../definitions/definitions.ts";
+import type { AppTypes } from "../environment.ts";
+import { callShard, shardOfRun, type Started, startAtShard } from "../shard-calls.ts";
+import { answers, json, refuseInvalid } from "./openapi.ts";
+import { ProblemError } from "./problems.ts";
+import {
+  listRunsQuery,
+  logLineSchema,
+  metadataOf,
+  pageOf,
+  pageQuerySchema,
+  runParameters,
+  runResultSchema,
+  runSchema,
+  runSummarySchema,
+  startedRunSchema,
+  startedRunsSchema,
+  startRunSchema,
+  startRunsSchema,
+  waitQuery,
+} from "./schemas.ts";
+
+const start = createRoute({
+  method: "post",
+  path: "/runs",
+  tags: ["Runs"],
+  summary: "Start a run",
+  description: "Once this has answered the run happens, whatever dies.",
+  request: { body: json(startRunSchema) },
+  responses: answers(
+    {
+      200: ["The run that had this idempotency key", startedRunSchema],
+      201: ["Started", startedRunSchema],
+    },
+    ["invalid_request", "workflow_not_found", "payload_too_large", "overloaded", "unauthenticated"],
+  ),
+});
+
+const startMany = createRoute({
+  method: "post",
+  path: "/runs/bulk",
+  tags: ["Runs"],
+  summary: "Start up to 1,000 runs",
+  description: "All or none: one that can't be started stops the others. In the order given.",
+  request: { body: json(startRunsSchema) },
+  responses: answers({ 201: ["Started", startedRunsSchema] }, [
+    "invalid_request",
+    "workflow_not_found",
+    "payload_too_large",
+    "overloaded",
+    "unauthenticated",
+  ]),
+});
+
+const list = createRoute({
+  method: "get",
+  path: "/runs",
+  tags: ["Runs"],
+  summary: "List runs, newest first",
+  description: "Filter by metadata with `metadata.KEY=VALUE`.",
+  request: { query: listRunsQuery },
+  responses: answers({ 200: ["A page", pageOf(runSummarySchema)] }, [
+    "invalid_request",
+    "unauthenticated",
+  ]),
+});
+
+const read = createRoute({
+  method: "get",
+  path: "/runs/{id}",
+  tags: ["Runs"],
+  summary: "Read a run with its tasks, attempts and outputs",
+  request: { params: runParameters },
+  responses: answers({ 200: ["The run", runSchema] }, ["run_not_found", "unauthenticated"]),
+});
+
+const result = createRoute({
+  method: "get",
+  path: "/runs/{id}/result",
+  tags: ["Runs"],
+  summary: "Wait for a run's result",
+  description:
+    "Answers as soon as the run has finished, or with its present state after `waitMs`: then ask again.",
+  request: { params: runParameters, query: waitQuery },
+  responses: answers({ 200: ["The result so far", runResultSchema] }, [
+    "run_not_found",
+    "unauthenticated",
+  ]),
+});
+
+const logs = createRoute({
+  method: "get",
+  path: "/runs/{id}/logs",
+  tags: ["Runs"],
+  summary: "Read what a run's handlers logged",
+  request: { params: runParameters, query: pageQuerySchema },
+  responses: answers({ 200: ["A page", pageOf(logLineSchema)] }, [
+    "run_not_found",
+    "unauthenticated",
+  ]),
+});
+
+export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
+  .openapi(start, async (context) => {
+    const body = context.req.valid("json");
+    const started = await startAll(context.env, context.var, [body]);
+    const [run] = startedRuns(started);
+    if (run === undefined) throw new Error("A start of one run started none");
+    return run.created
+      ? context.json(run, 201, { location: `/api/v1/runs/${run.id}` })
+      : context.json(run, 200);
+  })
+  .openapi(startMany, async (context) => {
+    const body = context.req.valid("json");
+    const started = await startAll(context.env, context.var, body.runs);
+    return context.json({ runs: startedRuns(started) }, 201);
+  })
+  .openapi(list, async (context) => {
+    const query = context.req.valid("query");
+    const filter = { ...query, metadata: metadataOf(query) };
+    return context.json(await listRuns(connectReads(context.env), context.var.tenant, filter), 200);
+  })
+  .openapi(read, async (context) => {
+    const { id } = context.req.valid("param");
+    const run = await readRun(connectReads(context.env), context.var.tenant, id);
+    return context.json(run ?? refuseUnknown(id), 200);
+  })
+  .openapi(result, async (context) => {
+    const { id } = context.req.valid("param");
+    const { waitMs } = context.req.valid("query");
+    const { tenant } = context.var;
+    const reads = connectReads(context.env);
+    const finished =
+      waitMs === 0
+        ? undefined
+        : // Asked before the first reading, so that no end falls between the two.
+          callShard(context.env, tenant, shardOfRun(id), (stub) => stub.waitForRun(id, waitMs));
+    finished?.catch(() => {}); // without a shard to wait at, what was read is the answer
+    const now = (await readResult(reads, tenant, id)) ?? refuseUnknown(id);
+    if (finished === undefined || isFinishedRun(now.state)) return context.json(now, 200);
+    await finished;
+    return context.json((await readResult(reads, tenant, id)) ?? refuseUnknown(id), 200);
+  })
+  .openapi(logs, async (context) => {
+    const { id } = context.req.valid("param");
+    const page = context.req.valid("query");
+    const found = await listLogs(connectReads(context.env), context.var.tenant, id, page);
+    return context.json(found, 200);
+  });
+
+function startAll(
+  env: AppTypes["Bindings"],
+  { tenant, bodyBytes }: Pick<AppTypes["Variables"], "tenant" | "bodyBytes">,
+  asked: StartRun[],
+): Promise<Started> {
+  return startAtShard(env, tenant, (definitions): StartCall => {
+    const rows = asked.map((run, index) => startRow(run, definitions, index, asked.length));
+    return { events: [], runs: rows, bytes: bodyBytes };
+  });
+}
+
+function startRow(run: StartRun, definitions: Definitions, index: number, count: number): StartRow {
+  const workflow = definitions.workflows.get(run.workflow);
+  if (workflow === undefined) {
+    const where = count === 1 ? "" : `runs[${index}]: `;
+    throw new ProblemError(
+      "workflow_not_found",
+      `${where}no workflow "${run.workflow}" is registered. Start a worker that has it, or register it with PUT /api/v1/workflows/${run.workflow}.`,
+    );
+  }
+  return {
+    id: newRunId(),
+    w: workflow.id,
+    v: workflow.version,
+    d: definitions.version,
+    n: workflow.steps,
+    k: run.idempotencyKey,
+    i: run.input ?? null,
+    m: run.metadata ?? {},
+  };
+}
+
+/** What the API says of a call's runs: each is new, or the one that had its key first. */
+function startedRuns({ call, outcome }: Started): StartedRun[] {
+  return call.runs.map(({ id }) => {
+    const existing = outcome.starts[id];
+    return existing === undefined ? { id, created: true } : { id: existing, created: false };
+  });
+}
+
+function refuseUnknown(id: string): never {
+  throw new ProblemError("run_not_found", `There is no run ${id}.`);
+}

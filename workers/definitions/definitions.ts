@@ -1,0 +1,47 @@
+/**
+ * A tenant's definitions as an isolate remembers them, with their number. Every commit is checked
+ * against that number, so what is remembered here may be old but is never used when it is.
+ */
+import { queryOverHttp } from "../../database/connect.ts";
+import { readDefinitions } from "../../database/functions.ts";
+import type { DefinitionsRow } from "../../database/rows.ts";
+import type { Environment } from "../environment.ts";
+import { type Triggers, compileTriggers } from "../matching/match-event.ts";
+
+const MAX_TENANTS = 1_000; // tenants whose definitions one isolate remembers
+
+export interface Definitions {
+  version: number;
+  workflows: Map<string, DefinitionsRow["workflows"][number]>;
+  triggers: Triggers;
+}
+
+const remembered = new Map<string, Promise<Definitions>>();
+
+export function definitionsOf(env: Environment, tenant: string): Promise<Definitions> {
+  const known = remembered.get(tenant);
+  if (known) return known;
+  const reading = read(env, tenant);
+  remembered.set(tenant, reading);
+  reading.catch(() => remembered.delete(tenant));
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= MAX_TENANTS) break;
+    remembered.delete(oldest);
+  }
+  return reading;
+}
+
+/** They have changed: read them again when they are next needed. */
+export function forgetDefinitions(tenant: string): void {
+  remembered.delete(tenant);
+}
+
+async function read(env: Environment, tenant: string): Promise<Definitions> {
+  const row = await readDefinitions(queryOverHttp(env), tenant);
+  if (row === undefined) throw new Error(`Tenant ${tenant} has no definitions`);
+  return {
+    version: row.version,
+    workflows: new Map(row.workflows.map((workflow) => [workflow.name, workflow])),
+    triggers: compileTriggers(row.workflows),
+  };
+}

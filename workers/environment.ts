@@ -1,0 +1,27 @@
+/**
+ * What the platform gives the edge Worker: bindings of `wrangler.toml`, and secrets.
+ */
+import type { DatabaseConfig } from "../database/connect.ts";
+import type { DispatcherShard } from "../durable-objects/dispatcher-shard.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+export interface Environment extends DatabaseConfig {
+  DISPATCHER: DurableObjectNamespace<DispatcherShard>;
+  /** Opens /api/v1/admin. Without it that door is closed. */
+  ADMIN_SECRET?: string;
+}
+
+/** Hono's types: the bindings, and what the middleware leaves for the routes. */
+export interface AppTypes {
+  Bindings: Environment;
+  Variables: {
+    requestId: string;
+    log: Logger;
+    /** The authenticated tenant. */
+    tenant: string;
+    /** How many shards it has. */
+    shards: number;
+    /** Characters of the request's body. */
+    bodyBytes: number;
+  };
+}

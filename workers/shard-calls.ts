@@ -1,0 +1,105 @@
+/**
+ * Calls from the edge Worker to a shard. A stub that has failed is thrown away; a call that may
+ * safely be repeated is, because a shard can vanish at any time and come back at once.
+ */
+import type { DispatcherShard, StartAnswer } from "../durable-objects/dispatcher-shard.ts";
+import { shardName } from "../durable-objects/dispatcher/shard-name.ts";
+import type { StartCall, StartOutcome } from "../durable-objects/dispatcher/transitions.ts";
+import { ProblemError } from "./api/problems.ts";
+import { type Definitions, definitionsOf, forgetDefinitions } from "./definitions/definitions.ts";
+import type { Environment } from "./environment.ts";
+
+/** Between the tries of a call that failed because its shard vanished. */
+const RETRY_WAITS_MS = [0, 50, 200, 500, 1_000];
+
+/** A start that isn't durable after so long gets 503: its shard can't reach Postgres. */
+const START_TIMEOUT_MS = 25_000;
+
+/** Definitions may change between the reading and the commit; so often in a row they don't. */
+const MAX_STALE = 10;
+
+const RETRY_LATER = { headers: { "retry-after": "2" } };
+
+export type ShardStub = DurableObjectStub<DispatcherShard>;
+
+/** Where a run is dispatched. Every tenant has one shard, number 0. */
+export function shardOfRun(_run: string): number {
+  return 0;
+}
+
+export function shardStub(env: Environment, tenant: string, shard: number): ShardStub {
+  return env.DISPATCHER.getByName(shardName({ tenant, shard }));
+}
+
+/** Runs a repeatable call, again on a new stub while shards vanish. */
+export async function callShard<Answer>(
+  env: Environment,
+  tenant: string,
+  shard: number,
+  call: (stub: ShardStub) => Promise<Answer>,
+): Promise<Answer> {
+  for (const waitMs of RETRY_WAITS_MS) {
+    if (waitMs > 0) await scheduler.wait(waitMs * (0.5 + Math.random()));
+    try {
+      return await call(shardStub(env, tenant, shard));
+    } catch (error) {
+      if (error instanceof Error && "overloaded" in error && error.overloaded) break;
+    }
+  }
+  throw new ProblemError(
+    "overloaded",
+    "The shard can't take the call now. Try again.",
+    RETRY_LATER,
+  );
+}
+
+export interface Started {
+  call: StartCall;
+  outcome: StartOutcome;
+}
+
+/**
+ * Starts what `build` makes of the tenant's definitions, and returns once it is durable. Definitions
+ * that changed meanwhile are read again, and `build` is asked again.
+ */
+export async function startAtShard(
+  env: Environment,
+  tenant: string,
+  build: (definitions: Definitions) => StartCall,
+): Promise<Started> {
+  for (let tries = 0; tries < MAX_STALE; tries++) {
+    const call = build(await definitionsOf(env, tenant));
+    const shard = shardOfRun(call.runs[0]?.id ?? "");
+    const answer = await Promise.race([
+      callShard<StartAnswer>(env, tenant, shard, async (stub) => await stub.start(call)),
+      unreachable(),
+    ]);
+    if (answer.kind === "overloaded") {
+      throw new ProblemError(
+        "overloaded",
+        "Too much waits to be committed. Try again.",
+        RETRY_LATER,
+      );
+    }
+    if (answer.kind === "refused") {
+      throw new ProblemError("invalid_request", `Postgres can't store this: ${answer.message}`);
+    }
+    if (!isStale(answer.outcome)) return { call, outcome: answer.outcome };
+    forgetDefinitions(tenant);
+  }
+  throw new ProblemError("overloaded", "The definitions change too often. Try again.", RETRY_LATER);
+}
+
+async function unreachable(): Promise<never> {
+  await scheduler.wait(START_TIMEOUT_MS);
+  throw new ProblemError(
+    "database_unavailable",
+    "It could not be made durable in time; it may still be. Try again with the same idempotency key.",
+    RETRY_LATER,
+  );
+}
+
+/** A call is matched against one number, so all of it is stale or nothing is. */
+function isStale({ events, starts }: StartOutcome): boolean {
+  return Object.values(events).includes("stale") || Object.values(starts).includes("stale");
+}
