@@ -158,8 +158,12 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   }
 
   #nextAlarm(): number | undefined {
+    const { roster, leases, committer, waiters } = this.#state;
     return nextAlarm({
-      ...this.#state,
+      roster,
+      leases,
+      committer,
+      waiters,
       connectionUsedAt: this.#database.connectionUsedAt,
       recoveryDue: this.#commits.recoveryDue,
       heardAt: (session) => this.#sessions.heardAt(session),

@@ -3,7 +3,8 @@
  * offer the extension (Neon among them). Never keeps a copy of it.
  */
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 
 const BLOCK_BYTES = 512; // a tar archive is headers and contents in blocks of this size
@@ -15,11 +16,12 @@ export interface PgmqInstallation {
 }
 
 export function pgmqInstallation(): PgmqInstallation {
-  const archive = new URL("pgmq.tar.gz", import.meta.resolve("@electric-sql/pglite-pgmq"));
-  const files = filesOf(gunzipSync(readFileSync(fileURLToPath(archive.href))));
+  const entry = createRequire(import.meta.url).resolve("@electric-sql/pglite-pgmq");
+  const archive = join(dirname(entry), "pgmq.tar.gz");
+  const files = filesOf(gunzipSync(readFileSync(archive)));
   const version = /default_version\s*=\s*'([^']+)'/.exec(files.get("pgmq.control") ?? "")?.[1];
   const sql = version && files.get(`pgmq--${version}.sql`);
-  if (!sql) throw new Error(`${archive.pathname} does not carry pgmq's installation script.`);
+  if (!sql) throw new Error(`${archive} does not carry pgmq's installation script.`);
   return { version, sql };
 }
 

@@ -1,0 +1,127 @@
+/**
+ * The shape of the code: who may import whom, how long a file may be, what stands where. What this
+ * test refuses needs a reason in it, or another place.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+
+const ROOT = join(import.meta.dirname, "..");
+const SOURCE = ["protocol", "telemetry", "database", "durable-objects", "workers", "migrations", "sdk"];
+const BESIDE = ["local", "scripts", "examples", "bench"];
+
+const MAX_LINES = 400;
+const LONGER: Record<string, string> = {};
+
+/** For each place, what it may import. The longest matching place counts; all may import themselves. */
+const MAY_IMPORT: Record<string, string[]> = {
+  protocol: [],
+  telemetry: [],
+  sdk: ["protocol"],
+  database: ["protocol"],
+  migrations: [],
+  "durable-objects/dispatcher": ["protocol", "database/rows.ts"],
+  "durable-objects": ["protocol", "telemetry", "database", "durable-objects/dispatcher"],
+  "workers/matching": ["protocol"],
+  workers: ["protocol", "telemetry", "database", "durable-objects", "workers/matching"],
+};
+
+function filesOf(folder: string, endings: string[]): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .map((file) => join(folder, file))
+    .filter((file) => endings.some((ending) => file.endsWith(ending)))
+    .filter((file) => !/(^|\/)(dist|node_modules)\//.test(file));
+}
+
+/** Relative imports of a file, as paths from the root; `isType` when only types are taken. */
+function importsOf(file: string): { target: string; isType: boolean }[] {
+  const source = readFileSync(join(ROOT, file), "utf8");
+  const statements = source.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from\s+"(\.[^"]+)"/gms);
+  return [...statements].map(([, type, path]) => ({
+    target: relative(ROOT, join(ROOT, dirname(file), path ?? "")),
+    isType: type !== undefined,
+  }));
+}
+
+function placeOf(file: string): string {
+  const places = Object.keys(MAY_IMPORT).filter((place) => file.startsWith(`${place}/`));
+  return places.toSorted((a, b) => b.length - a.length)[0] ?? "";
+}
+
+const sources = SOURCE.flatMap((folder) => filesOf(folder, [".ts"]));
+
+describe("dependencies", () => {
+  test("point one way", () => {
+    const wrong = sources.flatMap((file) => {
+      const place = placeOf(file);
+      const allowed = [place, ...(MAY_IMPORT[place] ?? [])];
+      return importsOf(file)
+        .filter(({ target }) => !allowed.some((to) => target === to || target.startsWith(`${to}/`)))
+        .map(({ target }) => `${file} imports ${target}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test("of the decisions on the database are types only", () => {
+    const wrong = sources
+      .filter((file) => file.startsWith("durable-objects/dispatcher/"))
+      .filter((file) => importsOf(file).some(({ target, isType }) => target.startsWith("database") && !isType));
+    expect(wrong).toEqual([]);
+  });
+
+  test("of the decisions on the platform, the clock and the network do not exist", () => {
+    const wrong = sources
+      .filter((file) => file.startsWith("durable-objects/dispatcher/"))
+      .filter((file) => /cloudflare:|Date\.now|setTimeout|fetch\(/.test(readFileSync(join(ROOT, file), "utf8")));
+    expect(wrong).toEqual([]);
+  });
+
+  test("on anything local are not in what is deployed", () => {
+    const wrong = sources.filter((file) => importsOf(file).some(({ target }) => /^(local|scripts|test)\//.test(target)));
+    expect(wrong).toEqual([]);
+  });
+});
+
+test("a shard sets no timer: each would keep it from hibernating", () => {
+  const wrong = sources
+    .filter((file) => file.startsWith("durable-objects/"))
+    .filter((file) => /\b(setTimeout|setInterval|scheduler\.wait)\b/.test(readFileSync(join(ROOT, file), "utf8")));
+  expect(wrong).toEqual([]);
+});
+
+test("SQL stands in migrations and database only", () => {
+  const wrong = sources
+    .filter((file) => !/^(migrations|database)\//.test(file) && file !== "durable-objects/shard-storage.ts")
+    .filter((file) => /["'`]\s*(select|insert into|update|delete from)\s/i.test(readFileSync(join(ROOT, file), "utf8")));
+  expect(wrong).toEqual([]);
+});
+
+test("no file is longer than a reader's patience", () => {
+  const everything = [
+    ...sources,
+    ...filesOf("migrations", [".sql"]),
+    ...BESIDE.flatMap((folder) => filesOf(folder, [".ts"])),
+    ...filesOf("test", [".ts"]),
+  ];
+  const long = everything.filter((file) => {
+    const lines = readFileSync(join(ROOT, file), "utf8").split("\n").length;
+    return lines > MAX_LINES && LONGER[file] === undefined;
+  });
+  expect(long).toEqual([]);
+});
+
+test("every file opens by saying what it is", () => {
+  const silent = [...sources, ...BESIDE.flatMap((folder) => filesOf(folder, [".ts"]))].filter(
+    (file) => !readFileSync(join(ROOT, file), "utf8").startsWith("/**"),
+  );
+  const silentSql = filesOf("migrations", [".sql"]).filter(
+    (file) => !readFileSync(join(ROOT, file), "utf8").startsWith("-- "),
+  );
+  expect([...silent, ...silentSql]).toEqual([]);
+});
+
+test("the names that name nothing are not used", () => {
+  const empty = /(^|[-/])(utils?|helpers?|common|core|manager|handler|service|misc)([-./]|$)|(^|\/)types\.ts$/;
+  const named = [...sources, ...BESIDE.flatMap((folder) => filesOf(folder, [".ts"]))];
+  expect(named.filter((file) => empty.test(file))).toEqual([]);
+});

@@ -1,0 +1,74 @@
+/**
+ * Four kinds of test in one run. `pure`: decisions, the SDK, the shape of the code; no database.
+ * `database`: SQL and the local stack, on real databases. `workerd`: the shard and the API inside
+ * the platform's own runtime, with virtual time. `flow`: whole stories with real processes that get
+ * killed.
+ */
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+const DATABASES = ["./test/support/databases.ts"];
+
+export default defineConfig({
+  resolve: { alias: { "@skein/sdk": new URL("sdk/index.ts", import.meta.url).pathname } },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "pure",
+          include: [
+            "test/*.test.ts",
+            "test/{bench,dispatcher,examples,protocol,sdk,workers}/**/*.test.ts",
+          ],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "database",
+          include: ["test/{functions,local}/**/*.test.ts"],
+          globalSetup: DATABASES,
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        extends: true,
+        plugins: [
+          cloudflareTest(({ inject }) => ({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                DATABASE_URL: inject("main").databaseUrl,
+                NEON_ENDPOINT: inject("main").neon,
+                ADMIN_SECRET: "operator-secret",
+                LOG_LEVEL: "error",
+              },
+            },
+          })),
+        ],
+        test: {
+          name: "workerd",
+          include: ["test/{shard,api}/**/*.test.ts"],
+          globalSetup: DATABASES,
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "flow",
+          include: ["test/flow/**/*.test.ts"],
+          globalSetup: DATABASES,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false, // each has a stack of its own, and a machine may have two cores
+        },
+      },
+    ],
+  },
+});
