@@ -21,8 +21,8 @@
 --   take      {action: n}: refill from the queue
 --   backlog   true: list the actions that have queued tasks
 create or replace function v1.commit(p jsonb)
-returns jsonb language plpgsql
-set jit = off set plan_cache_mode = force_generic_plan
+returns json language plpgsql
+set jit = off set plan_cache_mode = force_generic_plan set join_collapse_limit = 1
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_tenant uuid := (p->>'tenant')::uuid;
@@ -33,6 +33,9 @@ declare
   v_handed uuid[] := '{}';
   v_ready uuid[] := '{}';
   v_part jsonb;
+  v_given json;
+  v_taken json;
+  v_spilled text[];
   v_reply jsonb := '{}';
   v_prior uuid[];
 begin
@@ -71,20 +74,21 @@ begin
 
   if v_prior is not null then
     -- A repeat: what this seq handed out, and has not ended since, is handed out again.
-    select h.reply into v_part from v1.hand_out(v_tenant, v_shard, v_prior, null) h;
-    return v_reply || v_part || jsonb_build_object('repeated', true);
+    select h.ready into v_given from v1.hand_out(v_tenant, v_shard, v_prior, null) h;
+    return v1.commit_reply(v_reply || '{"repeated": true}', v_given);
   end if;
 
   if cardinality(v_ready) > 0 then
-    select h.reply, v_handed || h.handed into v_part, v_handed
+    select h.ready, v_handed || h.handed, h.spilled into v_given, v_handed, v_spilled
       from v1.hand_out(v_tenant, v_shard, v_ready, p->'room') h;
-    v_reply := v_reply || v_part;
+    if v_spilled is not null then
+      v_reply := v_reply || jsonb_build_object('spilled', v_spilled);
+    end if;
   end if;
   if p ? 'take' then
-    select t.reply, v_handed || t.handed into v_part, v_handed
+    select t.ready, v_handed || t.handed, t.more into v_taken, v_handed, v_spilled
       from v1.take_ready(v_tenant, v_shard, p->'take', (p->'room'->>'bytes')::bigint) t;
-    v_reply := v_reply || v_part
-      || jsonb_build_object('ready', coalesce(v_reply->'ready', '[]') || (v_part->'ready'));
+    v_reply := v_reply || jsonb_build_object('more', v_spilled);
   end if;
 
   if p ? 'carried' then
@@ -100,5 +104,5 @@ begin
   if p ? 'backlog' then
     v_reply := v_reply || jsonb_build_object('backlog', v1.backlog_actions(v_tenant, v_shard));
   end if;
-  return v_reply;
+  return v1.commit_reply(v_reply, v_given, v_taken);
 end $$;

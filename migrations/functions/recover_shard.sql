@@ -9,7 +9,7 @@
 --            written off, so that no fencing token is ever given twice (rule R2).
 create or replace function v1.recover_shard(p jsonb)
 returns jsonb language plpgsql
-set jit = off set plan_cache_mode = force_generic_plan
+set jit = off set plan_cache_mode = force_generic_plan set join_collapse_limit = 1
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_tenant uuid := (p->>'tenant')::uuid;

@@ -2,14 +2,14 @@
 -- asks for. They leave the queue in the same transaction that writes their handout.
 --
 -- Called by  commit.
--- Returns    reply {ready, spilled, more: [actions with tasks left in the queue]}; handed.
+-- Returns    ready and handed as hand_out; more: the actions with tasks left in the queue.
 create or replace function v1.take_ready(
-  p_tenant_id uuid, p_shard smallint, p_demand jsonb, p_bytes bigint, out reply jsonb, out handed uuid[])
+  p_tenant_id uuid, p_shard smallint, p_demand jsonb, p_bytes bigint,
+  out ready json, out handed uuid[], out more text[])
 language plpgsql
 as $$
 declare
   v_found uuid[];
-  v_more jsonb;
 begin
   select coalesce(array_agg(q.task_id), '{}') into v_found
     from jsonb_each_text(p_demand) d(action, count)
@@ -19,7 +19,7 @@ begin
         order by task_id limit d.count::integer
     ) q;
   -- Room is by bytes only: the demand was the room by count. What is too many bytes stays queued.
-  select h.reply, h.handed into reply, handed
+  select h.ready, h.handed into ready, handed
     from v1.hand_out(p_tenant_id, p_shard, v_found,
                      jsonb_build_object('default', 1000000, 'bytes', coalesce(p_bytes, 1::bigint << 40))) h;
   -- Found but finished elsewhere: gone from the queue as well.
@@ -28,9 +28,8 @@ begin
     where q.tenant_id = p_tenant_id and q.shard = p_shard and q.action = d.action and q.task_id = f.id
       and (f.id = any (handed)
            or not exists (select from v1.task t where t.id = f.id and t.state in ('queued', 'running')));
-  select coalesce(jsonb_agg(d.action), '[]') into v_more
+  select coalesce(array_agg(d.action), '{}') into more
     from jsonb_object_keys(p_demand) d(action)
     where exists (select from v1.queue_item q
                     where q.tenant_id = p_tenant_id and q.shard = p_shard and q.action = d.action);
-  reply := reply || jsonb_build_object('more', v_more);
 end $$;
