@@ -103,6 +103,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
 
   override webSocketClose(socket: WebSocket, code: number): void {
     this.#sessions.closed(socket, code);
+    closeOurSide(socket);
     this.#settle();
   }
 
@@ -188,5 +189,14 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     this.#armedAt = due;
     if (due === undefined) await this.ctx.storage.deleteAlarm();
     else await this.ctx.storage.setAlarm(due);
+  }
+}
+
+/** Until both sides have closed, the worker's program waits for the other and does not end. */
+function closeOurSide(socket: WebSocket): void {
+  try {
+    socket.close(1000);
+  } catch {
+    // The connection is gone, and with it the other side.
   }
 }

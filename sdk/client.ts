@@ -1,0 +1,277 @@
+/**
+ * The client: starts runs, publishes events, registers workflows and reads what became of them.
+ * Every call is safe to send twice (starts and publications carry an idempotency key), because
+ * every call is retried.
+ */
+import type {
+  PublishedEvent,
+  PublishEvent,
+  RegisteredWorkflow,
+  Shard,
+  StartedRun,
+  StartRun,
+} from "../protocol/http.ts";
+import type { Json, Metadata } from "../protocol/json.ts";
+import { bulkCalls } from "./bulk.ts";
+import { SkeinError } from "./errors.ts";
+import { type Fetch, Http } from "./http.ts";
+import { encodeJson } from "./json.ts";
+import { environment } from "./platform.ts";
+import { Runs, type WaitOptions } from "./runs.ts";
+import type { Workflow } from "./workflow.ts";
+import { Workflows } from "./workflows.ts";
+
+export interface ClientOptions {
+  /** Where Skein is: `https://skein.example.com`. Default `SKEIN_URL` of the environment. */
+  url?: string | undefined;
+  /** An API token. Default `SKEIN_TOKEN` of the environment. */
+  token?: string | undefined;
+  /** Used instead of the platform's `fetch`. */
+  fetch?: Fetch | undefined;
+  /** A number in [0, 1), for the jitter between retries. Default `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
+export interface StartOptions {
+  /** Labels to find the run by; at most 16 KiB. Default none. */
+  metadata?: Metadata | undefined;
+  /**
+   * Two starts with the same key within a day make one run. Default: a new key for each call, so
+   * that a retry after a lost answer starts nothing twice.
+   */
+  idempotencyKey?: string | undefined;
+  /** Aborts the call; a run that was started goes on. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface PublishOptions {
+  metadata?: Metadata | undefined;
+  /** Two publications with the same key within a day are one event. Default: a new key each. */
+  idempotencyKey?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** One of many runs to start. */
+export interface StartItem<Input> {
+  input: Input;
+  metadata?: Metadata | undefined;
+  idempotencyKey?: string | undefined;
+}
+
+/** One of many events to publish. */
+export interface PublishItem {
+  key: string;
+  payload?: unknown;
+  metadata?: Metadata | undefined;
+  idempotencyKey?: string | undefined;
+}
+
+/** Left out where the workflow has no schema, or one that accepts nothing at all. */
+type InputArguments<Input, Options> = undefined extends Input
+  ? [input?: Input, options?: Options]
+  : [input: Input, options?: Options];
+
+/** A run that was started. */
+export interface RunHandle<Result = unknown> {
+  readonly id: string;
+  /** False when a run with this idempotency key existed: this is that one. */
+  readonly created: boolean;
+  /**
+   * Waits until the run has finished. Throws `RunFailedError` when it failed or was cancelled and
+   * `SkeinError` with code `result_timeout` when `timeoutMs` passed first.
+   */
+  result(options?: WaitOptions): Promise<Result>;
+}
+
+/**
+ * Speaks to Skein's HTTP API. Holds no connection: make one and share it.
+ *
+ * Every call throws `SkeinError` when the server refuses or can't be reached. Failures of the
+ * network, 429 and 5xx are retried five times first, with jitter, honouring `Retry-After`.
+ *
+ * @example
+ * const skein = new Client({ url: "https://skein.example.com", token });
+ * const { parcel } = await skein.run(shipOrder, { id: "1" });
+ */
+export class Client {
+  readonly runs: Runs;
+  readonly workflows: Workflows;
+  /** @internal Shared with the worker. */
+  readonly http: Http;
+
+  constructor(options: ClientOptions = {}) {
+    this.http = new Http({
+      url: options.url ?? environment("SKEIN_URL") ?? missingUrl(),
+      token: options.token ?? environment("SKEIN_TOKEN"),
+      fetch: options.fetch,
+      random: options.random,
+    });
+    this.runs = new Runs(this.http);
+    this.workflows = new Workflows(this.http);
+  }
+
+  /**
+   * Starts a run and waits for its result: the output of the step given to `returns()`, or all
+   * outputs by step name. Throws `InvalidInputError` before anything is sent when the schema
+   * refuses the input, `RunFailedError` when the run failed or was cancelled.
+   *
+   * @example
+   * const { parcel } = await skein.run(shipOrder, { id: "1" }, { timeoutMs: 60_000 });
+   */
+  async run<Input, Value, Result>(
+    workflow: Workflow<Input, Value, Result>,
+    ...[input, options]: InputArguments<Input, StartOptions & WaitOptions>
+  ): Promise<Result> {
+    const handle = await this.#start(workflow, input as Input, options);
+    return await handle.result(options);
+  }
+
+  /**
+   * Starts a run. Once this resolves the run happens, whatever dies.
+   *
+   * @example
+   * const handle = await skein.start(shipOrder, { id: "1" }, { idempotencyKey: "order-1" });
+   * console.log(handle.id, await handle.result());
+   */
+  async start<Input, Value, Result>(
+    workflow: Workflow<Input, Value, Result>,
+    ...[input, options]: InputArguments<Input, StartOptions>
+  ): Promise<RunHandle<Result>> {
+    return await this.#start(workflow, input as Input, options);
+  }
+
+  /**
+   * Starts any number of runs, 1,000 a call. The handles are in the order of the items. When a call
+   * fails, the runs of the calls before it have been started: give keys of your own to items that
+   * you would start again.
+   *
+   * @example
+   * const handles = await skein.startMany(shipOrder, orders.map(({ id }) => ({ input: { id } })));
+   */
+  async startMany<Input, Value, Result>(
+    workflow: Workflow<Input, Value, Result>,
+    items: readonly StartItem<Input>[],
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<RunHandle<Result>[]> {
+    await Promise.all(items.map((item) => workflow.validate(item.input)));
+    const bodies = items.map((item) => startBody(workflow.name, item.input, item));
+    const handles: RunHandle<Result>[] = [];
+    for (const body of bulkCalls("runs", bodies)) {
+      const { signal } = options;
+      const answer = await this.http.request<{ runs: StartedRun[] }>("POST", "/runs/bulk", {
+        body,
+        signal,
+      });
+      for (const started of answer.runs) handles.push(this.#handle(workflow, started));
+    }
+    return handles;
+  }
+
+  /**
+   * Publishes an event: it starts a run of each workflow that listens to its key.
+   *
+   * @example
+   * const { runs } = await skein.publish("order:created", { id: "1" });
+   */
+  async publish(
+    key: string,
+    payload?: unknown,
+    options: PublishOptions = {},
+  ): Promise<PublishedEvent> {
+    const body = publishBody({ ...options, key, payload });
+    return await this.http.request("POST", "/events", { body, signal: options.signal });
+  }
+
+  /** Publishes any number of events, 1,000 a call, in order; see `startMany` about failures. */
+  async publishMany(
+    items: readonly PublishItem[],
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<PublishedEvent[]> {
+    const published: PublishedEvent[] = [];
+    for (const body of bulkCalls("events", items.map(publishBody))) {
+      const { signal } = options;
+      const answer = await this.http.request<{ events: PublishedEvent[] }>("POST", "/events/bulk", {
+        body,
+        signal,
+      });
+      published.push(...answer.events);
+    }
+    return published;
+  }
+
+  /**
+   * Registers a workflow: a new version, only if it differs from the active one. Workers do this
+   * themselves when they start.
+   */
+  async register(
+    workflow: { definition(): ReturnType<Workflow["definition"]> },
+    options: { signal?: AbortSignal | undefined; retries?: number | undefined } = {},
+  ): Promise<RegisteredWorkflow> {
+    const definition = workflow.definition();
+    return await this.http.request("PUT", `/workflows/${encodeURIComponent(definition.name)}`, {
+      ...options,
+      body: JSON.stringify(definition),
+    });
+  }
+
+  /** @internal The tenant's shards, for workers. */
+  async shards(
+    options: { signal?: AbortSignal | undefined; retries?: number | undefined } = {},
+  ): Promise<Shard[]> {
+    return (await this.http.request<{ shards: Shard[] }>("GET", "/shards", options)).shards;
+  }
+
+  async #start<Input, Value, Result>(
+    workflow: Workflow<Input, Value, Result>,
+    input: Input,
+    options: StartOptions = {},
+  ): Promise<RunHandle<Result>> {
+    await workflow.validate(input);
+    const body = startBody(workflow.name, input, options);
+    const { signal } = options;
+    const started = await this.http.request<StartedRun>("POST", "/runs", { body, signal });
+    return this.#handle(workflow, started);
+  }
+
+  #handle<Input, Value, Result>(
+    workflow: Workflow<Input, Value, Result>,
+    started: StartedRun,
+  ): RunHandle<Result> {
+    const { id, created } = started;
+    const result = async (options?: WaitOptions): Promise<Result> =>
+      workflow.resultOf(await this.runs.outputs(id, options));
+    return { id, created, result };
+  }
+}
+
+function startBody(
+  workflow: string,
+  input: unknown,
+  { metadata, idempotencyKey }: StartOptions,
+): string {
+  const start: Omit<StartRun, "input"> & { input: Json } = {
+    workflow,
+    input: (input ?? null) as Json,
+    ...(metadata === undefined ? {} : { metadata }),
+    idempotencyKey: idempotencyKey ?? crypto.randomUUID(),
+  };
+  return encodeJson(start, `The input of a run of workflow "${workflow}"`);
+}
+
+function publishBody({ key, payload, metadata, idempotencyKey }: PublishItem): string {
+  const event: PublishEvent = {
+    key,
+    payload: (payload ?? null) as Json,
+    ...(metadata === undefined ? {} : { metadata }),
+    idempotencyKey: idempotencyKey ?? crypto.randomUUID(),
+  };
+  return encodeJson(event, `The payload of event "${key}"`);
+}
+
+function missingUrl(): never {
+  throw new SkeinError({
+    status: 0,
+    code: "invalid_configuration",
+    detail: "There is no address: give `url` to Client, or set SKEIN_URL",
+  });
+}

@@ -1,0 +1,296 @@
+/**
+ * One worker's session with one shard, over as many sockets as it takes: connects, says hello,
+ * resumes, and hands what it hears to `InFlight`. It decides nothing about attempts but when their
+ * leases end.
+ */
+import { CLOSE_DRAINED, SESSION_ERRORS } from "../../protocol/errors.ts";
+import type { Shard } from "../../protocol/http.ts";
+import {
+  type ErrorFrame,
+  type HelloFrame,
+  type Message,
+  PING,
+  PONG,
+  type ShardFrame,
+  SUBPROTOCOL,
+  TOKEN_SUBPROTOCOL_PREFIX,
+  type WelcomeFrame,
+} from "../../protocol/session.ts";
+import { SessionError } from "../errors.ts";
+import { pause } from "../platform.ts";
+import type { Report } from "../report.ts";
+import type { Attempt, Route } from "./attempt.ts";
+import { Heartbeat, leaseMarginMs } from "./heartbeat.ts";
+import type { InFlight } from "./in-flight.ts";
+import { messageText, Outbox } from "./outbox.ts";
+import { reconnectDelayMs } from "./reconnect.ts";
+import { type Closed, Socket } from "./socket.ts";
+
+/** Milliseconds from opening a socket to its welcome; a shard that has slept needs a few hundred. */
+const WELCOME_LIMIT_MS = 10_000;
+
+/** Milliseconds the other side's answer to a close is waited for. */
+const CLOSE_LIMIT_MS = 1_000;
+
+export type Greeting = Pick<HelloFrame, "worker" | "sdk" | "actions" | "versions">;
+
+export interface ConnectionOptions {
+  shard: Shard;
+  slots: number;
+  /** The API's address. */
+  url: string;
+  token: string | undefined;
+  greeting: Greeting;
+  inFlight: InFlight;
+  random: () => number;
+  report: Report;
+  /** Asked before every socket but the first: a refused upgrade doesn't say why, this does. */
+  checkShards: () => Promise<void>;
+  onShards: () => void;
+  /** Nothing will be better at another try. */
+  onFatal: (error: Error) => void;
+}
+
+export class Connection implements Route {
+  /** Resolves with the first welcome. */
+  readonly ready: Promise<void>;
+  /** Resolves once it has ended for good. */
+  readonly ended: Promise<void>;
+  readonly #options: ConnectionOptions;
+  readonly #outbox = new Outbox();
+  readonly #ending = new AbortController();
+  #slots: number;
+  #socket: Socket | null = null;
+  #session: string | undefined;
+  #welcome: WelcomeFrame | null = null;
+  #heartbeat: Heartbeat | null = null;
+  #helloAt = 0;
+  #leaseTimer: ReturnType<typeof setTimeout> | undefined;
+  #fault: ErrorFrame | null = null;
+  #isDraining = false;
+  #isReady: () => void = () => undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#slots = options.slots;
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
+    });
+    // What throws here (a token that no header can carry) would throw again at another try.
+    this.ended = this.#stayConnected().catch(options.onFatal);
+  }
+
+  get isWelcome(): boolean {
+    return this.#welcome !== null;
+  }
+
+  send(frame: string): void {
+    this.#outbox.frame(frame);
+  }
+
+  line(attempt: Attempt, line: string): void {
+    this.#outbox.line(attempt, line);
+  }
+
+  /** Offers another number of slots: a session says it once, in hello, so it begins again. */
+  resize(slots: number): void {
+    if (slots === this.#slots) return;
+    this.#slots = slots;
+    this.#socket?.drop("the worker's slots have been divided anew");
+  }
+
+  /** Asks the shard for no more tasks, now and after every reconnect. */
+  drain(): void {
+    this.#isDraining = true;
+    this.send(`{"type":"drain"}`);
+  }
+
+  /** Ends it for good, telling the shard that this worker will not be back. */
+  async close(): Promise<void> {
+    const socket = this.#socket;
+    this.#ending.abort();
+    if (socket !== null) {
+      socket.close(CLOSE_DRAINED, "drained");
+      await Promise.race([socket.closed, pause(CLOSE_LIMIT_MS)]);
+      socket.drop("drained");
+    }
+    await this.ended;
+  }
+
+  async #stayConnected(): Promise<void> {
+    const { random } = this.#options;
+    const hasEnded = (): boolean => this.#ending.signal.aborted;
+    let failures = 0;
+    for (let isFirst = true; !hasEnded(); isFirst = false) {
+      if (isFirst || (await this.#canConnect())) {
+        if (await this.#holdSession()) failures = 0;
+      }
+      if (hasEnded()) break;
+      await pause(reconnectDelayMs(failures, random), this.#ending.signal).catch(() => undefined);
+      failures += 1;
+    }
+    clearTimeout(this.#leaseTimer);
+  }
+
+  async #canConnect(): Promise<boolean> {
+    try {
+      await this.#options.checkShards();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#options.report("warn", `can't reach shard ${this.#options.shard.number}: ${why}`);
+      return false;
+    }
+    return !this.#ending.signal.aborted;
+  }
+
+  /** One socket, from opening to its end. Tells whether the shard said welcome. */
+  async #holdSession(): Promise<boolean> {
+    const { shard, report } = this.#options;
+    const socket = await Socket.open(this.#address(), this.#protocols(), (text) =>
+      this.#receive(text),
+    );
+    this.#socket = socket;
+    this.#fault = null;
+    const limit = setTimeout(() => {
+      if (!this.isWelcome) socket.drop(`no welcome within ${WELCOME_LIMIT_MS} ms`);
+    }, WELCOME_LIMIT_MS);
+    void socket.opened.then(() => this.#sayHello(socket));
+    const closed = await socket.closed;
+    clearTimeout(limit);
+    const wasWelcome = this.isWelcome;
+    this.#leave(wasWelcome);
+    if (!this.#ending.signal.aborted) {
+      report(
+        "warn",
+        `${wasWelcome ? "lost" : "no"} connection to shard ${shard.number}${why(closed)}`,
+      );
+      this.#failOnFault();
+    }
+    return wasWelcome;
+  }
+
+  #address(): string {
+    const { url, shard } = this.#options;
+    return url.replace(/^http/, "ws") + shard.path;
+  }
+
+  #protocols(): string[] {
+    const { token } = this.#options;
+    return token === undefined ? [SUBPROTOCOL] : [SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX + token];
+  }
+
+  #sayHello(socket: Socket): void {
+    const { greeting, inFlight } = this.#options;
+    const hello: HelloFrame = {
+      type: "hello",
+      ...greeting,
+      slots: this.#slots,
+      ...(this.#session === undefined ? {} : { session: this.#session }),
+      running: inFlight.attemptsOf(this),
+    };
+    this.#helloAt = Date.now();
+    socket.send(messageText([JSON.stringify(hello)]));
+  }
+
+  #receive(text: string): void {
+    if (text === PONG) {
+      this.#heartbeat?.pong();
+      return;
+    }
+    for (const frame of framesOf(text)) this.#take(frame);
+  }
+
+  #take(frame: ShardFrame): void {
+    const { inFlight } = this.#options;
+    switch (frame.type) {
+      case "task":
+        inFlight.receive(frame, this);
+        break;
+      case "recorded":
+      case "stale":
+      case "gone":
+        inFlight.settle(frame);
+        break;
+      case "cancel":
+        inFlight.cancel(frame, this);
+        break;
+      case "welcome":
+        this.#enter(frame);
+        break;
+      case "shards":
+        this.#options.onShards();
+        break;
+      case "error":
+        this.#fault = frame;
+        break;
+      default: // A newer shard may say more; what this worker doesn't know it can't need.
+    }
+  }
+
+  #enter(welcome: WelcomeFrame): void {
+    const { inFlight, report, shard } = this.#options;
+    const socket = this.#socket;
+    if (socket === null) return;
+    this.#welcome = welcome;
+    this.#session = welcome.session;
+    clearTimeout(this.#leaseTimer);
+    this.#heartbeat = new Heartbeat(this.#helloAt, {
+      pingIntervalMs: welcome.pingIntervalMs,
+      limitMs: welcome.heartbeatLimitMs,
+      ping: () => socket.send(PING),
+      onEnd: () => {
+        this.#loseLeases();
+        socket.drop("the shard is silent");
+      },
+    });
+    for (const ref of welcome.stale) inFlight.settle(ref);
+    this.#outbox.open((message) => socket.send(message));
+    for (const result of inFlight.resultsOf(this)) this.send(result);
+    if (this.#isDraining) this.drain();
+    report("info", `connected to shard ${shard.number} with ${this.#slots} slots`);
+    this.#isReady();
+  }
+
+  #leave(wasWelcome: boolean): void {
+    const endsAt = this.#heartbeat?.endsAt ?? 0;
+    const graceMs = this.#welcome?.resumeGraceMs ?? 0;
+    this.#heartbeat?.stop();
+    this.#heartbeat = null;
+    this.#welcome = null;
+    this.#socket = null;
+    this.#outbox.close();
+    if (!wasWelcome) return;
+    // From its close on the shard waits the grace, not the heartbeat limit: whichever ends first.
+    const leftMs = Math.min(endsAt - Date.now(), graceMs - leaseMarginMs(graceMs));
+    this.#leaseTimer = setTimeout(() => this.#loseLeases(), Math.max(0, leftMs));
+  }
+
+  #loseLeases(): void {
+    const { inFlight, report, shard } = this.#options;
+    const lost = inFlight.loseLeases(this);
+    if (lost > 0) report("warn", `gave up ${lost} tasks: no contact with shard ${shard.number}`);
+  }
+
+  #failOnFault(): void {
+    const fault = this.#fault;
+    if (fault === null) return;
+    // A session that was silent or taken over begins again; any other fault would come again.
+    if (fault.code === "session_silent" || fault.code === "session_replaced") return;
+    const title = SESSION_ERRORS[fault.code]?.title ?? "The shard ended the session";
+    this.#options.onFatal(new SessionError(fault.code, `${title}: ${fault.detail}`));
+  }
+}
+
+// A message that isn't the protocol's is as good as none: the shard's own limits end the session.
+function framesOf(text: string): ShardFrame[] {
+  try {
+    const message = JSON.parse(text) as Partial<Message<ShardFrame>>;
+    return Array.isArray(message.frames) ? message.frames : [];
+  } catch {
+    return [];
+  }
+}
+
+function why({ code, reason }: Closed): string {
+  return reason === "" ? ` (close code ${code})` : ` (${reason}, close code ${code})`;
+}

@@ -1,0 +1,65 @@
+/** The main job on a database of its own: an event starts a DAG, and its result comes back. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { RunFailedError } from "../../sdk/index.ts";
+import { broken, counted } from "./workflows.ts";
+import { FlowWorld } from "./world.ts";
+
+let world: FlowWorld;
+
+beforeAll(async () => {
+  world = await FlowWorld.start();
+  await world.startWorker();
+});
+afterAll(() => world?.stop());
+
+test("a run's result is typed, and its caller has it as soon as it has finished", async () => {
+  const result = await world.client.run(counted, { n: 20 });
+  expect(result).toMatchObject({ n: 41, reported: true, token: 1 });
+});
+
+test("an event starts a run of every workflow that listens to its key", async () => {
+  const [event] = await world.client.publishMany([
+    { key: "number:given", payload: { n: 1 }, metadata: { source: "story" } },
+  ]);
+  expect(event?.runs).toHaveLength(1);
+  const result = await world.client.runs.result(event?.runs[0] ?? "");
+  expect(result).toMatchObject({ state: "completed", outputs: { report: { n: 3 } } });
+  const { items } = await world.client.runs.list({ metadata: { source: "story" } });
+  expect(items.map(({ id, eventId }) => ({ id, eventId }))).toEqual([
+    { id: event?.runs[0], eventId: event?.id },
+  ]);
+});
+
+test("a handler's error fails its run, and the caller gets the error and the logs", async () => {
+  const failure: unknown = await world.client
+    .run(broken, { message: "no such luck" })
+    .catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(RunFailedError);
+  const { runId } = failure as RunFailedError;
+  const run = await world.client.runs.get(runId);
+  expect(run.tasks[0]).toMatchObject({
+    state: "failed",
+    error: { code: "handler_error", name: "TypeError", message: "no such luck" },
+  });
+  const logs = await world.client.runs.logs(runId);
+  expect(logs.items).toMatchObject([{ level: "warn", message: "about to fail", step: "fails" }]);
+});
+
+test("the database killed and started again: what was accepted finishes", async () => {
+  const { hold, release } = world.holdFile();
+  const handles = await world.client.startMany(
+    counted,
+    Array.from({ length: 10 }, (_, n) => ({ input: { n, hold } })),
+  );
+  await world.stack.database.kill();
+  release();
+  await world.stack.database.restart();
+  await Promise.all(handles.map((handle) => handle.result()));
+  await world.expectCompletedOnce(handles.map(({ id }) => id));
+});
+
+test("a second stack on the same directory says what is wrong, and the first goes on", async () => {
+  const second = FlowWorld.startAgain(world);
+  await expect(second).rejects.toThrow(/in use|holds|another/i);
+  await expect(world.client.run(counted, { n: 1 })).resolves.toMatchObject({ n: 3 });
+});

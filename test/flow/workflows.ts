@@ -1,0 +1,51 @@
+/**
+ * The workflow of the stories: three steps in a row. A step that is told to `hold` waits until the
+ * test lets go, so that a process can be killed at a moment that is known.
+ */
+import { existsSync, watch } from "node:fs";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { type TaskContext, workflow } from "../../sdk/index.ts";
+
+const input = z.object({
+  n: z.number(),
+  /** The second step waits for this file. */
+  hold: z.string().optional(),
+});
+
+export const chain = workflow({ name: "chain", input, on: { events: ["number:given"] } });
+
+const double = chain.step("double", { run: ({ input: { n } }) => ({ n: n * 2 }) });
+
+const wait = chain.step("wait", {
+  parents: [double],
+  timeout: "5m",
+  run: async (ctx) => {
+    if (ctx.input.hold !== undefined) await fileExists(ctx.input.hold, ctx);
+    return { n: ctx.parents.double.n + 1, worker: process.pid, token: ctx.fencingToken };
+  },
+});
+
+const report = chain.step("report", {
+  parents: [wait],
+  run: ({ parents }) => ({ ...parents.wait, reported: true }),
+});
+
+export const counted = chain.returns(report);
+
+export const broken = workflow({ name: "broken", input: z.object({ message: z.string() }) });
+broken.step("fails", {
+  run: ({ input: { message }, log }) => {
+    log.warn("about to fail", { message });
+    throw new TypeError(message);
+  },
+});
+
+/** Resolves when the file is there, told by the file system. */
+async function fileExists(file: string, ctx: Pick<TaskContext, "signal">): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const watcher = watch(dirname(file), () => existsSync(file) && resolve());
+  ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason));
+  if (existsSync(file)) resolve();
+  await promise.finally(() => watcher.close());
+}

@@ -1,0 +1,318 @@
+/**
+ * The other end of the socket: a real HTTP and WebSocket server on loopback that says only what a
+ * test tells it to. It keeps everything it hears, and checks nothing but the token.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { type WebSocket, WebSocketServer } from "ws";
+import {
+  type HelloFrame,
+  type Message,
+  PONG,
+  PROTOCOL_VERSION,
+  type ShardFrame,
+  SUBPROTOCOL,
+  type TaskFrame,
+  TOKEN_SUBPROTOCOL_PREFIX,
+  type WelcomeFrame,
+  type WorkerFrame,
+} from "../../protocol/session.ts";
+import { Queue } from "./queue.ts";
+
+export const TOKEN = "a-token-of-the-test";
+
+export interface HeardRequest {
+  method: string;
+  path: string;
+  query: URLSearchParams;
+  body: unknown;
+  headers: IncomingMessage["headers"];
+}
+export interface Answer {
+  status?: number;
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** Cuts the connection instead of answering. */
+  isCut?: boolean;
+}
+type Route = (request: HeardRequest) => Answer | Promise<Answer>;
+
+export class FakeShard {
+  readonly requests: HeardRequest[] = [];
+  /** Numbers that GET /shards lists. */
+  shards = [0];
+  /** A token other than this one is refused. */
+  token = TOKEN;
+  readonly #server: Server;
+  readonly #webSockets: WebSocketServer;
+  readonly #connections = new Set<Socket>();
+  readonly #routes = new Map<string, Route>();
+  readonly #sessions = new Queue<FakeSession>();
+  readonly #open = new Set<FakeSession>();
+  #hasWelcome = false;
+  #isRecording = false;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.#webSockets = new WebSocketServer({
+      noServer: true,
+      handleProtocols: () => SUBPROTOCOL,
+      maxPayload: 64 * 1024 * 1024,
+    });
+    server.on("connection", (socket) => {
+      this.#connections.add(socket);
+      socket.on("close", () => this.#connections.delete(socket));
+    });
+    server.on("request", (request, response) => void this.#answer(request, response));
+    server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      const offered = String(request.headers["sec-websocket-protocol"]).split(/,\s*/);
+      if (!offered.includes(TOKEN_SUBPROTOCOL_PREFIX + this.token)) {
+        socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
+        return;
+      }
+      this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const number = Number(/(\d+)$/.exec(request.url ?? "")?.[1] ?? 0);
+        const session = new FakeSession(webSocket, number, offered, socket);
+        this.#open.add(session);
+        void session.closed.then(() => this.#open.delete(session));
+        if (this.#isRecording) session.recordEverything();
+        void session.hello.then(() => {
+          if (this.#hasWelcome) session.welcome();
+          this.#sessions.push(session);
+        });
+      });
+    });
+  }
+
+  static async start(port = 0): Promise<FakeShard> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    return new FakeShard(server);
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Answers `"POST /runs"` this way from now on. */
+  on(route: string, answer: Route): void {
+    this.#routes.set(route, answer);
+  }
+
+  /** Says welcome to every hello by itself. */
+  welcomeEverybody(): this {
+    this.#hasWelcome = true;
+    return this;
+  }
+
+  /** Records every result there is and will be, in every session there is and will be. */
+  recordEverything(): this {
+    this.#isRecording = true;
+    for (const session of this.#open) session.recordEverything();
+    return this;
+  }
+
+  /** The next session whose hello has arrived. */
+  async session(): Promise<FakeSession> {
+    return await this.#sessions.next("a session");
+  }
+
+  requestsTo(route: string): HeardRequest[] {
+    return this.requests.filter(({ method, path }) => `${method} ${path}` === route);
+  }
+
+  async stop(): Promise<void> {
+    for (const connection of this.#connections) connection.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const heard = await readRequest(request);
+    this.requests.push(heard);
+    const answer = await this.#decide(heard);
+    if (answer.isCut === true) {
+      request.socket.destroy();
+      return;
+    }
+    const body = typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body ?? {});
+    response.writeHead(answer.status ?? 200, {
+      "content-type": "application/json",
+      ...answer.headers,
+    });
+    response.end(body);
+  }
+
+  async #decide(heard: HeardRequest): Promise<Answer> {
+    if (heard.headers.authorization !== `Bearer ${this.token}`) {
+      return problem(401, "unauthenticated", "The token is not one of ours");
+    }
+    const route = this.#routes.get(`${heard.method} ${heard.path}`);
+    if (route !== undefined) return await route(heard);
+    if (heard.path === "/shards") return { body: { shards: this.shards.map(shardOf) } };
+    if (heard.method === "PUT") return { body: registered(heard.body) };
+    return problem(404, "not_found", `Nothing at ${heard.path}`);
+  }
+}
+
+/** One worker's socket, seen from the shard. */
+export class FakeSession {
+  readonly hello: Promise<HelloFrame>;
+  readonly closed: Promise<{ code: number; reason: string }>;
+  readonly messages: Message<WorkerFrame>[] = [];
+  readonly pings = new Queue<number>();
+  answersPings = true;
+  readonly shard: number;
+  readonly protocols: string[];
+  readonly #webSocket: WebSocket;
+  readonly #socket: Socket;
+  readonly #frames = new Map<string, Queue<WorkerFrame>>();
+  #isRecording = false;
+
+  constructor(webSocket: WebSocket, shard: number, protocols: string[], socket: Socket) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    this.shard = shard;
+    this.protocols = protocols;
+    this.hello = this.next("hello");
+    this.closed = new Promise((resolve) =>
+      webSocket.on("close", (code, reason) => resolve({ code, reason: reason.toString() })),
+    );
+    webSocket.on("message", (bytes: Buffer) => this.#hear(bytes.toString()));
+  }
+
+  welcome(overrides: Partial<WelcomeFrame> = {}): this {
+    return this.send({
+      type: "welcome",
+      session: `session-of-shard-${this.shard}`,
+      shard: this.shard,
+      pingIntervalMs: 10_000,
+      heartbeatLimitMs: 30_000,
+      resumeGraceMs: 6_000,
+      resumed: [],
+      stale: [],
+      ...overrides,
+    });
+  }
+
+  send(...frames: ShardFrame[]): this {
+    this.#webSocket.send(JSON.stringify({ v: PROTOCOL_VERSION, frames }));
+    return this;
+  }
+
+  /** The next frame of this type; frames of other types wait for their own turn. */
+  async next<Type extends WorkerFrame["type"]>(
+    type: Type,
+  ): Promise<Extract<WorkerFrame, { type: Type }>> {
+    const frame = await this.#queue(type).next(`a ${type} frame`);
+    return frame as Extract<WorkerFrame, { type: Type }>;
+  }
+
+  /** How many frames of this type have come that nobody has asked for. */
+  count(type: WorkerFrame["type"]): number {
+    return this.#queue(type).size;
+  }
+
+  /**
+   * Resolves once everything the worker had to say to what was sent before has arrived: it answers
+   * a cancel of a task it doesn't have, in order.
+   */
+  async settled(): Promise<void> {
+    const task = `probe-${Math.random()}`;
+    this.send({ type: "cancel", task, attempt: 1, reason: "cancelled" });
+    for (;;) if ((await this.next("released")).task === task) return;
+  }
+
+  recordEverything(): void {
+    this.#isRecording = true;
+    for (const { frames } of this.messages) this.#record(frames);
+  }
+
+  close(code: number): void {
+    this.#webSocket.close(code);
+  }
+
+  /** Ends without a close frame, as when a machine dies. */
+  vanish(): void {
+    this.#socket.destroy();
+  }
+
+  #hear(text: string): void {
+    if (text === "ping") {
+      this.pings.push(Date.now());
+      if (this.answersPings) this.#webSocket.send(PONG);
+      return;
+    }
+    const message = JSON.parse(text) as Message<WorkerFrame>;
+    this.messages.push(message);
+    for (const frame of message.frames) this.#queue(frame.type).push(frame);
+    if (this.#isRecording) this.#record(message.frames);
+  }
+
+  #record(frames: WorkerFrame[]): void {
+    for (const frame of frames) {
+      if (frame.type !== "completed" && frame.type !== "failed") continue;
+      this.send({ type: "recorded", task: frame.task, attempt: frame.attempt });
+    }
+  }
+
+  #queue(type: string): Queue<WorkerFrame> {
+    const queue = this.#frames.get(type) ?? new Queue<WorkerFrame>();
+    this.#frames.set(type, queue);
+    return queue;
+  }
+}
+
+export function task(overrides: Partial<TaskFrame> = {}): TaskFrame {
+  return {
+    type: "task",
+    task: "task-1",
+    attempt: 1,
+    run: "run-1",
+    shard: 0,
+    workflow: "order",
+    version: 3,
+    step: "charge",
+    action: "order:charge",
+    input: { id: "1" },
+    parents: {},
+    metadata: {},
+    timeoutMs: 60_000,
+    queuedAt: Date.now(),
+    ...overrides,
+  };
+}
+
+export function problem(status: number, code: string, detail: string): Answer {
+  return {
+    status,
+    body: { type: "about:blank", title: code, status, code, detail, requestId: "r-1" },
+  };
+}
+
+function shardOf(number: number): { number: number; path: string } {
+  return { number, path: `/api/v1/shards/${number}` };
+}
+
+function registered(definition: unknown): unknown {
+  const { name } = definition as { name: string };
+  const version = { id: `version-of-${name}`, number: 1, checksum: "c", createdAt: "2026-01-01" };
+  return { id: `id-of-${name}`, name, createdAt: "2026-01-01", version, definition, created: true };
+}
+
+async function readRequest(request: IncomingMessage): Promise<HeardRequest> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  const url = new URL(request.url ?? "/", "http://loopback");
+  return {
+    method: request.method ?? "",
+    path: url.pathname.replace("/api/v1", ""),
+    query: url.searchParams,
+    body: text === "" ? undefined : (JSON.parse(text) as unknown),
+    headers: request.headers,
+  };
+}

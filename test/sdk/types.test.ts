@@ -1,0 +1,86 @@
+/** The types a program sees, from the schema to the result. Checked by tsc; run they do nothing. */
+import { expectTypeOf, test } from "vitest";
+import { z } from "zod";
+import { Client, type RunHandle, worker, workflow } from "../../sdk/index.ts";
+
+const order = workflow({
+  name: "order",
+  input: z.object({
+    id: z.string(),
+    count: z.string().transform(Number),
+    note: z.string().optional(),
+  }),
+});
+const charge = order.step("charge", { run: async () => ({ receipt: "r", at: new Date() }) });
+const notify = order.step("notify", { run: () => undefined });
+const ship = order.step("ship", {
+  parents: [charge, notify],
+  run: async (ctx) => {
+    expectTypeOf(ctx.input).toEqualTypeOf<{
+      id: string;
+      count: number;
+      note?: string | undefined;
+    }>();
+    expectTypeOf(ctx.parents.charge.receipt).toEqualTypeOf<string>();
+    expectTypeOf(ctx.parents.charge.at).toEqualTypeOf<string>();
+    expectTypeOf(ctx.parents.notify).toEqualTypeOf<null>();
+    // @ts-expect-error: not a parent.
+    void ctx.parents.ship;
+    return { parcel: 1, tags: ["a"] as const, left: undefined as string | undefined };
+  },
+});
+const shipOrder = order.returns(ship);
+const free = workflow({ name: "free" });
+// Never called: only its types matter.
+const skein = (): Client => new Client();
+
+test("a step's handle carries its literal name and what JSON makes of its output", () => {
+  expectTypeOf(charge.name).toEqualTypeOf<"charge">();
+  expectTypeOf<NonNullable<(typeof charge)["~output"]>>().toEqualTypeOf<{
+    receipt: string;
+    at: string;
+  }>();
+});
+
+test("a step without parents has none in its context", () => {
+  free.step("alone", { run: (ctx) => expectTypeOf(ctx.parents).toEqualTypeOf<{}>() });
+});
+
+test("a workflow without a schema has unknown input, and may be started without any", () => {
+  free.step("untyped", { run: (ctx) => void expectTypeOf(ctx.input).toBeUnknown() });
+  void (() => skein().start(free));
+  void (() => skein().start(free, { anything: 1 }));
+});
+
+test("a client gives the schema's input and gets the returned step's output", () => {
+  const run = () => skein().run(shipOrder, { id: "1", count: "2" });
+  type Shipped = { parcel: number; tags: readonly ["a"]; left: string | undefined };
+  expectTypeOf<Awaited<ReturnType<typeof run>>>().toEqualTypeOf<Shipped>();
+  const start = () => skein().start(shipOrder, { id: "1", count: "2" }, { idempotencyKey: "k" });
+  expectTypeOf<Awaited<ReturnType<typeof start>>>().toEqualTypeOf<RunHandle<Shipped>>();
+  // @ts-expect-error: the handler's side of the transform.
+  void (() => skein().run(shipOrder, { id: "1", count: 2 }));
+  // @ts-expect-error: no input.
+  void (() => skein().run(shipOrder));
+  // @ts-expect-error: a field is missing.
+  void (() => skein().startMany(shipOrder, [{ input: { id: "1" } }]));
+});
+
+test("without returns() the result is all outputs by step name", () => {
+  const run = () => skein().run(order, { id: "1", count: "2" });
+  expectTypeOf<Awaited<ReturnType<typeof run>>>().toEqualTypeOf<Record<string, unknown>>();
+});
+
+test("a worker takes workflows of any types", () => {
+  void (() => worker({ workflows: [shipOrder, free, order] }));
+});
+
+test("a timeout is a number or a text with a unit", () => {
+  const define = (): void => {
+    free.step("a", { timeout: "30s", run: () => 1 });
+    free.step("b", { timeout: 30_000, run: () => 1 });
+    // @ts-expect-error: no such unit.
+    free.step("c", { timeout: "30 seconds", run: () => 1 });
+  };
+  void define;
+});
