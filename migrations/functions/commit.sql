@@ -23,7 +23,8 @@
 create or replace function v1.commit(p jsonb)
 returns json language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan set join_collapse_limit = 1
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_material = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_tenant uuid := (p->>'tenant')::uuid;
   v_shard smallint := (p->>'shard')::smallint;
@@ -67,7 +68,7 @@ begin
     v_reply := v_reply || v_part;
   end if;
   if p ? 'started' then perform v1.record_starts(v_tenant, p->'started'); end if;
-  if p ? 'logs' then perform v1.append_logs(p->'logs'); end if;
+  if p ? 'logs' then perform v1.append_logs(v_tenant, p->'logs'); end if;
   if p ? 'asked' then
     v_reply := v_reply || jsonb_build_object('asked', v1.classify_results(p->'asked'));
   end if;

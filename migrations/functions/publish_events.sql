@@ -27,6 +27,9 @@ begin
     into v_refused
     from jsonb_each_text(v_taken) t left join v1.event e on e.id = t.value::uuid;
   select v_refused || coalesce(jsonb_object_agg(x.id, 'stale'), '{}') into v_refused
-    from jsonb_to_recordset(p_events) as x(id uuid, d bigint) where x.d <> p_definitions;
+    from jsonb_to_recordset(p_events) as x(id uuid, d bigint)
+    where x.d <> p_definitions
+      -- Stored by this very request, before its answer was lost.
+      and not exists (select from v1.event e where e.id = x.id and e.tenant_id = p_tenant_id);
   return jsonb_build_object('events', v_refused);
 end $$;

@@ -10,7 +10,8 @@
 create or replace function v1.recover_shard(p jsonb)
 returns jsonb language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan set join_collapse_limit = 1
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_material = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_tenant uuid := (p->>'tenant')::uuid;
   v_shard smallint := (p->>'shard')::smallint;
@@ -35,6 +36,7 @@ begin
   select coalesce(array_agg(distinct t.id), '{}') into v_returned
     from v1.handout h cross join unnest(h.tasks) u(id)
     join v1.task t on t.id = u.id and t.state in ('queued', 'running')
+    join v1.workflow_run r on r.id = v1.run_id(t.id) and r.tenant_id = v_tenant
     where h.tenant_id = v_tenant and h.shard = v_shard and t.id <> all (v_leased);
   if not v_trusted then
     perform v1.lock_runs(v_tenant, array(select v1.run_id(id) from unnest(v_returned) u(id)));

@@ -21,7 +21,9 @@ begin
         where x.k is not null and x.d = p_definitions));
     select v_refused || coalesce(jsonb_object_agg(x.id, 'stale'), '{}') into v_refused
       from jsonb_to_recordset(p_starts) as x(id uuid, d bigint, e uuid)
-      where x.d <> p_definitions or p_refused_events ? x.e::text;
+      where (x.d <> p_definitions or p_refused_events ? x.e::text)
+        -- Started by this very request, before its answer was lost.
+        and not exists (select from v1.workflow_run r where r.id = x.id and r.tenant_id = p_tenant_id);
   end if;
 
   with started as (
