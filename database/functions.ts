@@ -4,7 +4,9 @@
 import type { Query } from "./connect.ts";
 import type {
   ActiveVersionRow,
+  CommitReply,
   DefinitionsRow,
+  ReadyRow,
   RecoverReply,
   RecoverRequest,
   VersionRow,
@@ -12,6 +14,15 @@ import type {
 
 /** The commit is sent as text that was made once, so that a repeat has the same bytes. */
 export const COMMIT_STATEMENT = "select v1.commit($1::jsonb)::text as reply";
+
+/** A commit's reply from its text. */
+export function readCommitReply(text: string): CommitReply {
+  const { ready, told } = JSON.parse(text) as {
+    ready: ReadyRow[];
+    told: Omit<CommitReply, "ready">;
+  };
+  return { ...told, ready };
+}
 
 export async function recoverShard(query: Query, request: RecoverRequest): Promise<RecoverReply> {
   return (await call(

@@ -3,7 +3,7 @@
  * and closed when idle. When none can be opened, a statement goes over HTTP.
  */
 import { type DatabaseConfig, HeldConnection, type Query, queryOverHttp } from "./connect.ts";
-import { COMMIT_STATEMENT } from "./functions.ts";
+import { COMMIT_STATEMENT, readCommitReply } from "./functions.ts";
 import type { CommitReply } from "./rows.ts";
 
 export interface CommitAnswer {
@@ -31,7 +31,7 @@ export class ShardDatabase {
   async commit(request: string): Promise<CommitAnswer> {
     const [row] = await this.#send("commit", COMMIT_STATEMENT, [request]);
     const text = String(row?.["reply"]);
-    return { reply: JSON.parse(text) as CommitReply, length: text.length };
+    return { reply: readCommitReply(text), length: text.length };
   }
 
   query: Query = (text, parameters) => this.#send(text, text, parameters);

@@ -54,13 +54,16 @@ export async function createToken(
   return row && toToken(row);
 }
 
-export async function listTokens(query: Query, tenant: string): Promise<ApiToken[]> {
+/** Those in force; undefined when there is no such tenant. */
+export async function listTokens(query: Query, tenant: string): Promise<ApiToken[] | undefined> {
   const rows = await query(
-    `select id, name, prefix, created_at from v1.api_token
-       where tenant_id = $1 and revoked_at is null order by id`,
+    `select a.id, a.name, a.prefix, a.created_at
+       from v1.tenant t left join v1.api_token a on a.tenant_id = t.id and a.revoked_at is null
+       where t.id = $1 order by a.id`,
     [tenant],
   );
-  return rows.map(toToken);
+  if (rows.length === 0) return undefined;
+  return rows.filter((row) => row["id"] !== null).map(toToken);
 }
 
 /** False when there is no such token, or it has been revoked before. */

@@ -26,6 +26,8 @@ const ALARM_MARGIN_MS = 10_000;
 export type StartAnswer =
   | { kind: "committed"; outcome: StartOutcome }
   | { kind: "overloaded" }
+  /** Postgres has not answered in time: it may be durable, now or later. */
+  | { kind: "unanswered" }
   | { kind: "refused"; message: string };
 
 export class DispatcherShard extends DurableObject<DatabaseConfig> {
@@ -66,20 +68,24 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
 
   /** Makes events and runs durable, and answers once they are. Safe to call again with the same ids. */
   async start(call: StartCall): Promise<StartAnswer> {
-    const { committer } = this.#state;
+    const { committer, pendingCalls } = this.#state;
     if (committer.isOverloaded(call.bytes)) return { kind: "overloaded" };
     await this.#commits.ensureVersions(call.runs.map(({ v }) => v));
-    const answer = new Promise<StartAnswer>((resolve) => {
-      committer.add({
-        kind: "start",
-        call,
-        bytes: call.bytes,
-        landed: (outcome) => resolve({ kind: "committed", outcome }),
-        refused: (error) => resolve({ kind: "refused", message: errorFields(error).error }),
-      });
+    const { promise, resolve } = Promise.withResolvers<StartAnswer>();
+    const pending = pendingCalls.add(Date.now(), () => resolve({ kind: "unanswered" }));
+    const answer = (kind: StartAnswer): void => {
+      pendingCalls.end(pending);
+      resolve(kind);
+    };
+    committer.add({
+      kind: "start",
+      call,
+      bytes: call.bytes,
+      landed: (outcome) => answer({ kind: "committed", outcome }),
+      refused: (error) => answer({ kind: "refused", message: errorFields(error).error }),
     });
     this.#commits.pump();
-    return answer;
+    return promise;
   }
 
   /** The state of a finished run, as soon as it has finished; undefined when that takes too long. */
@@ -105,6 +111,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     this.#sessions.closed(socket, code);
     closeOurSide(socket);
     this.#settle();
+    this.#armForAll();
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -120,6 +127,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
       this.#sessions.enforceDeadlines(now);
       this.#recordStarts(now);
       this.#state.waiters.expire(now);
+      this.#state.pendingCalls.expire(now);
       this.#commits.enforceDeadlines(now);
       this.#settle();
       this.#closeWhenIdle(now);
@@ -137,7 +145,8 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     this.#sessions.flush();
     this.#commits.pump();
     if (Number.isFinite(due)) this.#arm(Math.min(due, now + START_RECORD_MS));
-    else this.#armForAll();
+    // An alarm that stands looks at everything when it goes off; what is due sooner has set its own.
+    else if (this.#armedAt === undefined) this.#armForAll();
   }
 
   /** Writes down who has the attempts that run long. */
@@ -159,13 +168,15 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   }
 
   #nextAlarm(): number | undefined {
-    const { roster, leases, committer, waiters } = this.#state;
+    const { roster, leases, committer, waiters, pendingCalls } = this.#state;
     return nextAlarm({
       roster,
       leases,
       committer,
       waiters,
-      connectionUsedAt: this.#database.connectionUsedAt,
+      pendingCalls,
+      // While something is under way its own deadline counts; the connection closes after it.
+      connectionUsedAt: this.#commits.isIdle ? this.#database.connectionUsedAt : undefined,
       recoveryDue: this.#commits.recoveryDue,
       heardAt: (session) => this.#sessions.heardAt(session),
     });

@@ -121,7 +121,8 @@ export class ShardCommits {
       ...request,
       ...(isBacklogAsked && { backlog: true }),
     }));
-    void this.#fly(flight);
+    if (flight.unwritable) this.#refuse(flight, flight.unwritable);
+    else void this.#fly(flight);
   }
 
   async #fly(flight: Flight): Promise<void> {
@@ -143,14 +144,20 @@ export class ShardCommits {
       log.error("shard.superseded", fields);
       this.#surroundings.abandon(`shard ${name.shard} of tenant ${name.tenant} has a newer life`);
     } else if (failure === "unknown") {
-      committer.delay(flight, Date.now());
+      this.#surroundings.arm(committer.delay(flight, Date.now()));
       log.warn("commit.unknown", { ...fields, tries: flight.tries });
     } else {
-      this.#unload(flight);
-      const culprit = committer.refuse(flight);
-      log.error("commit.refused", { ...fields, is_culprit_known: culprit !== undefined });
-      if (culprit) this.#punish(culprit, error);
+      this.#refuse(flight, error);
     }
+  }
+
+  /** The flight can never land: it is split until the culprit stands alone. */
+  #refuse(flight: Flight, error: unknown): void {
+    this.#unload(flight);
+    const culprit = this.#state.committer.refuse(flight);
+    const fields = { seq: flight.seq, size: flight.transitions.length, ...errorFields(error) };
+    this.#state.log.error("commit.refused", { ...fields, is_culprit_known: culprit !== undefined });
+    if (culprit) this.#punish(culprit, error);
   }
 
   /** Gives back what a refused flight had reserved. */
@@ -286,6 +293,7 @@ export class ShardCommits {
       this.#life = "fresh";
       const waitMs = Math.min(COMMIT_RETRY_MAX_MS, COMMIT_RETRY_MS * 2 ** this.#failedRecoveries++);
       this.#recoverAt = Date.now() + waitMs;
+      this.#surroundings.arm(this.#recoverAt);
       log.warn("shard.recovery_failed", { ...errorFields(error), retry_ms: waitMs });
     }
     this.#surroundings.settle();

@@ -5,6 +5,7 @@
 import type { ResultRow } from "../database/rows.ts";
 import { CLOSE_DRAINED, SESSION_ERRORS, type SessionErrorCode } from "../protocol/errors.ts";
 import { runIdOf } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
 import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import {
   type AttemptRef,
@@ -70,7 +71,7 @@ export class ShardSessions {
     const { session: id } = readAttachment(socket);
     let session = id === undefined ? undefined : this.#state.roster.find(id);
     const bytes = message instanceof ArrayBuffer ? message.byteLength : message.length;
-    const isLarge = bytes > MAX_PAYLOAD_BYTES;
+    const isLarge = bytes > MAX_PAYLOAD_BYTES / 3; // a character is at most three bytes
     for (const frame of read.frames) {
       if (frame.type === "hello") {
         if (session) return this.#refuse(socket, "hello_repeated", "This session has said hello.");
@@ -328,10 +329,19 @@ export class ShardSessions {
 /** What a report says of its attempt, as the commit's row has it. */
 function outcomeOf(frame: ReportFrame, isLarge: boolean): Pick<ResultRow, "s" | "o" | "e"> {
   if (frame.type === "failed") return { s: "failed", e: frame.error };
-  const bytes = isLarge ? new TextEncoder().encode(JSON.stringify(frame.output)).length : 0;
+  const bytes = isLarge ? bytesOf(frame.output) : 0;
   if (bytes <= MAX_PAYLOAD_BYTES) return { s: "completed", o: frame.output };
   const message = `The output is ${bytes} bytes of JSON; at most ${MAX_PAYLOAD_BYTES} are kept.`;
   return { s: "failed", e: { code: "payload_too_large", name: "PayloadTooLarge", message } };
+}
+
+/** Of its JSON; 0 when it can't be written, which its commit will find. */
+function bytesOf(output: Json): number {
+  try {
+    return new TextEncoder().encode(JSON.stringify(output)).length;
+  } catch {
+    return 0;
+  }
 }
 
 function sendFrames(socket: WebSocket, frames: ShardFrame[]): void {

@@ -6,6 +6,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { Committer } from "./dispatcher/committer.ts";
 import { Handouts } from "./dispatcher/handouts.ts";
 import { type Lease, Leases } from "./dispatcher/leases.ts";
+import { PendingCalls } from "./dispatcher/pending-calls.ts";
 import { Roster, type Session } from "./dispatcher/roster.ts";
 import type { ShardName } from "./dispatcher/shard-name.ts";
 import { Versions } from "./dispatcher/versions.ts";
@@ -20,6 +21,7 @@ export class ShardState {
   readonly committer = new Committer();
   readonly handouts = new Handouts();
   readonly leases = new Leases();
+  readonly pendingCalls = new PendingCalls();
   readonly roster = new Roster();
   readonly versions = new Versions();
   readonly waiters = new Waiters();

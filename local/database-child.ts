@@ -111,7 +111,7 @@ async function openPostgres(
     await canceller.connect();
     await canceller
       .query("select pg_cancel_backend($1)", [processID])
-      .finally(() => canceller.end());
+      .finally(() => void canceller.end());
   };
   const openWire = (): ReturnType<typeof connect> =>
     host.startsWith("/")

@@ -42,7 +42,7 @@ export async function runStep({ name, command, isShown = false }: Step): Promise
 
 /** Makes the types of the platform and of the SDK's package, which the compiler needs. */
 export const PREPARATION: Step[] = [
-  { name: "the platform's types are generated", command: ["wrangler", "types", "--include-env=false"] },
+  { name: "the platform's types are generated", command: ["wrangler", "types"] },
   { name: "the SDK builds", command: ["tsc", "-p", "sdk"] },
 ];
 

@@ -7,7 +7,15 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 
 const ROOT = join(import.meta.dirname, "..");
-const SOURCE = ["protocol", "telemetry", "database", "durable-objects", "workers", "migrations", "sdk"];
+const SOURCE = [
+  "protocol",
+  "telemetry",
+  "database",
+  "durable-objects",
+  "workers",
+  "migrations",
+  "sdk",
+];
 const BESIDE = ["local", "scripts", "examples", "bench"];
 
 const MAX_LINES = 400;
@@ -65,19 +73,25 @@ describe("dependencies", () => {
   test("of the decisions on the database are types only", () => {
     const wrong = sources
       .filter((file) => file.startsWith("durable-objects/dispatcher/"))
-      .filter((file) => importsOf(file).some(({ target, isType }) => target.startsWith("database") && !isType));
+      .filter((file) =>
+        importsOf(file).some(({ target, isType }) => target.startsWith("database") && !isType),
+      );
     expect(wrong).toEqual([]);
   });
 
   test("of the decisions on the platform, the clock and the network do not exist", () => {
     const wrong = sources
       .filter((file) => file.startsWith("durable-objects/dispatcher/"))
-      .filter((file) => /cloudflare:|Date\.now|setTimeout|fetch\(/.test(readFileSync(join(ROOT, file), "utf8")));
+      .filter((file) =>
+        /cloudflare:|Date\.now|setTimeout|fetch\(/.test(readFileSync(join(ROOT, file), "utf8")),
+      );
     expect(wrong).toEqual([]);
   });
 
   test("on anything local are not in what is deployed", () => {
-    const wrong = sources.filter((file) => importsOf(file).some(({ target }) => /^(local|scripts|test)\//.test(target)));
+    const wrong = sources.filter((file) =>
+      importsOf(file).some(({ target }) => /^(local|scripts|test)\//.test(target)),
+    );
     expect(wrong).toEqual([]);
   });
 });
@@ -85,14 +99,23 @@ describe("dependencies", () => {
 test("a shard sets no timer: each would keep it from hibernating", () => {
   const wrong = sources
     .filter((file) => file.startsWith("durable-objects/"))
-    .filter((file) => /\b(setTimeout|setInterval|scheduler\.wait)\b/.test(readFileSync(join(ROOT, file), "utf8")));
+    .filter((file) =>
+      /\b(setTimeout|setInterval|scheduler\.wait)\b/.test(readFileSync(join(ROOT, file), "utf8")),
+    );
   expect(wrong).toEqual([]);
 });
 
 test("SQL stands in migrations and database only", () => {
   const wrong = sources
-    .filter((file) => !/^(migrations|database)\//.test(file) && file !== "durable-objects/shard-storage.ts")
-    .filter((file) => /["'`]\s*(select|insert into|update|delete from)\s/i.test(readFileSync(join(ROOT, file), "utf8")));
+    .filter(
+      (file) =>
+        !/^(migrations|database)\//.test(file) && file !== "durable-objects/shard-storage.ts",
+    )
+    .filter((file) =>
+      /["'`]\s*(select|insert into|update|delete from)\s/i.test(
+        readFileSync(join(ROOT, file), "utf8"),
+      ),
+    );
   expect(wrong).toEqual([]);
 });
 
@@ -121,7 +144,8 @@ test("every file opens by saying what it is", () => {
 });
 
 test("the names that name nothing are not used", () => {
-  const empty = /(^|[-/])(utils?|helpers?|common|core|manager|handler|service|misc)([-./]|$)|(^|\/)types\.ts$/;
+  const empty =
+    /(^|[-/])(utils?|helpers?|common|core|manager|handler|service|misc)([-./]|$)|(^|\/)types\.ts$/;
   const named = [...sources, ...BESIDE.flatMap((folder) => filesOf(folder, [".ts"]))];
   expect(named.filter((file) => empty.test(file))).toEqual([]);
 });

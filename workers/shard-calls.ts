@@ -6,14 +6,16 @@ import type { DispatcherShard, StartAnswer } from "../durable-objects/dispatcher
 import { shardName } from "../durable-objects/dispatcher/shard-name.ts";
 import type { StartCall, StartOutcome } from "../durable-objects/dispatcher/transitions.ts";
 import { ProblemError } from "./api/problems.ts";
-import { type Definitions, definitionsOf, forgetDefinitions } from "./definitions/definitions.ts";
+import {
+  type Definitions,
+  forgetDefinitions,
+  readDefinitionsOf,
+  rememberedDefinitions,
+} from "./definitions/definitions.ts";
 import type { Environment } from "./environment.ts";
 
 /** Between the tries of a call that failed because its shard vanished. */
 const RETRY_WAITS_MS = [0, 50, 200, 500, 1_000];
-
-/** A start that isn't durable after so long gets 503: its shard can't reach Postgres. */
-const START_TIMEOUT_MS = 25_000;
 
 /** Definitions may change between the reading and the commit; so often in a row they don't. */
 const MAX_STALE = 10;
@@ -68,12 +70,28 @@ export async function startAtShard(
   build: (definitions: Definitions) => StartCall,
 ): Promise<Started> {
   for (let tries = 0; tries < MAX_STALE; tries++) {
-    const call = build(await definitionsOf(env, tenant));
+    const known = rememberedDefinitions(tenant);
+    const definitions = known ?? (await readDefinitionsOf(env, tenant));
+    let call: StartCall;
+    try {
+      call = build(definitions);
+    } catch (error) {
+      // What is remembered may be older than the workflow that the caller names.
+      if (known === undefined || !isUnknownWorkflow(error)) throw error;
+      forgetDefinitions(tenant);
+      continue;
+    }
     const shard = shardOfRun(call.runs[0]?.id ?? "");
-    const answer = await Promise.race([
-      callShard<StartAnswer>(env, tenant, shard, async (stub) => await stub.start(call)),
-      unreachable(),
-    ]);
+    const answer = await callShard<StartAnswer>(env, tenant, shard, async (stub) => {
+      return await stub.start(call);
+    });
+    if (answer.kind === "unanswered") {
+      throw new ProblemError(
+        "database_unavailable",
+        "It could not be made durable in time; it may still be. Try again with the same idempotency key.",
+        RETRY_LATER,
+      );
+    }
     if (answer.kind === "overloaded") {
       throw new ProblemError(
         "overloaded",
@@ -84,22 +102,25 @@ export async function startAtShard(
     if (answer.kind === "refused") {
       throw new ProblemError("invalid_request", `Postgres can't store this: ${answer.message}`);
     }
-    if (!isStale(answer.outcome)) return { call, outcome: answer.outcome };
+    const started = { call, outcome: answer.outcome };
+    if (!isStale(started)) return started;
     forgetDefinitions(tenant);
   }
   throw new ProblemError("overloaded", "The definitions change too often. Try again.", RETRY_LATER);
 }
 
-async function unreachable(): Promise<never> {
-  await scheduler.wait(START_TIMEOUT_MS);
-  throw new ProblemError(
-    "database_unavailable",
-    "It could not be made durable in time; it may still be. Try again with the same idempotency key.",
-    RETRY_LATER,
-  );
+function isUnknownWorkflow(error: unknown): boolean {
+  return error instanceof ProblemError && error.code === "workflow_not_found";
 }
 
-/** A call is matched against one number, so all of it is stale or nothing is. */
-function isStale({ events, starts }: StartOutcome): boolean {
-  return Object.values(events).includes("stale") || Object.values(starts).includes("stale");
+/**
+ * A call is matched against one number, so all of it is stale or nothing is. The outcome is of a
+ * whole commit, with other calls in it; and a run of an event that was published before is refused
+ * with its event, not because of its definition.
+ */
+function isStale({ call, outcome: { events, starts } }: Started): boolean {
+  return (
+    call.events.some(({ id }) => events[id] === "stale") ||
+    call.runs.some(({ id, e: event }) => event === undefined && starts[id] === "stale")
+  );
 }

@@ -37,6 +37,8 @@ export interface Flight {
   runs: Set<string>;
   /** The request as sent; a repeat sends the same. */
   text: string;
+  /** Why the request could not be written as text: it can only be refused. */
+  unwritable: Error | undefined;
   cargo: Cargo;
   firstSentAt: number;
   sentAt: number;
@@ -106,7 +108,7 @@ export class Committer {
       seq,
       transitions,
       runs,
-      text: JSON.stringify(request(seq)),
+      ...written(request(seq)),
       cargo,
       firstSentAt: now,
       sentAt: now,
@@ -123,10 +125,14 @@ export class Committer {
     for (const { bytes } of flight.transitions) this.#pendingBytes -= bytes;
   }
 
-  /** Nobody knows whether the flight took effect: it goes again, at once at first, then ever later. */
-  delay(flight: Flight, now: number): void {
+  /**
+   * Nobody knows whether the flight took effect: it goes again, at once at first, then ever later.
+   * Returns when.
+   */
+  delay(flight: Flight, now: number): number {
     const waitMs = flight.tries === 1 ? 0 : COMMIT_RETRY_MS * 2 ** (flight.tries - 2);
     flight.retryAt = now + Math.min(COMMIT_RETRY_MAX_MS, waitMs);
+    return flight.retryAt;
   }
 
   /** The flights to send again now. */
@@ -198,5 +204,14 @@ export class Committer {
     if (run === undefined) return false;
     for (const flight of this.#flights) if (flight.runs.has(run)) return true;
     return false;
+  }
+}
+
+/** JSON that is nested too deep can be read but not written. */
+function written(request: CommitRequest): Pick<Flight, "text" | "unwritable"> {
+  try {
+    return { text: JSON.stringify(request), unwritable: undefined };
+  } catch (error) {
+    return { text: "", unwritable: error instanceof Error ? error : new Error(String(error)) };
   }
 }

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { SessionErrorCode } from "../../protocol/errors.ts";
 import { TASK_ERROR_CODES } from "../../protocol/errors.ts";
+import { isId } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
 import {
   MAX_ERROR_BYTES,
@@ -16,11 +17,19 @@ import {
 } from "../../protocol/limits.ts";
 import { PROTOCOL_VERSION, type WorkerFrame } from "../../protocol/session.ts";
 
-const id = z.string().length(36);
-const attempt = z.int().positive();
+/** What Postgres' `integer`, its times and its text can hold: beyond it a commit is refused. */
+const MAX_INTEGER = 2 ** 31 - 1;
+const MAX_MOMENT = 8.64e15; // the last that a Date knows, too
+
+const id = z.string().refine(isId, "is not an id");
+const attempt = z.int().positive().max(MAX_INTEGER);
 const ref = { task: id, attempt };
-const name = z.string().min(1).max(MAX_NAME_LENGTH);
-const moment = z.number().nonnegative();
+const name = z
+  .string()
+  .min(1)
+  .max(MAX_NAME_LENGTH)
+  .refine(isStorable, "has characters that can't be stored");
+const moment = z.number().nonnegative().max(MAX_MOMENT);
 const json = z.custom<Json>((value) => value !== undefined, "is missing");
 
 const error = z.strictObject({
@@ -56,7 +65,10 @@ const FRAMES = {
   log: z.strictObject({
     type: z.literal("log"),
     ...ref,
-    first: z.int().nonnegative(),
+    first: z
+      .int()
+      .nonnegative()
+      .max(MAX_INTEGER - MAX_LOG_LINES),
     lines: z.array(logLine).max(MAX_LOG_LINES),
   }),
   drain: z.strictObject({ type: z.literal("drain") }),
@@ -116,6 +128,10 @@ function readFrames(candidates: unknown[]): ReadMessage {
 
 function isFrameType(type: string): type is keyof typeof FRAMES {
   return Object.hasOwn(FRAMES, type);
+}
+
+function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -50,3 +50,6 @@ export const START_RECORD_MS = 1_000;
 
 /** The database connection closes so long after the last commit, and lets the shard hibernate. */
 export const IDLE_CONNECTION_MS = 5_000;
+
+/** An API call that isn't durable after so long is answered with 503; it may still become so. */
+export const START_TIMEOUT_MS = 25_000;

@@ -5,6 +5,7 @@ import { HEARTBEAT_LIMIT_MS, RESUME_GRACE_MS } from "../../protocol/session.ts";
 import type { Committer } from "./committer.ts";
 import type { Leases } from "./leases.ts";
 import { IDLE_CONNECTION_MS, START_RECORD_MS } from "./limits.ts";
+import type { PendingCalls } from "./pending-calls.ts";
 import type { Roster } from "./roster.ts";
 import type { Waiters } from "./waiters.ts";
 
@@ -13,6 +14,7 @@ export interface TimerParts {
   leases: Leases;
   committer: Committer;
   waiters: Waiters;
+  pendingCalls: PendingCalls;
   /** When Postgres last answered; undefined when no connection is open. */
   connectionUsedAt: number | undefined;
   /** When recovery needs attention. */
@@ -23,11 +25,12 @@ export interface TimerParts {
 
 /** The next moment at which something is due; undefined when nothing ever is. */
 export function nextAlarm(parts: TimerParts): number | undefined {
-  const { roster, leases, committer, waiters, connectionUsedAt } = parts;
+  const { roster, leases, committer, waiters, pendingCalls, connectionUsedAt } = parts;
   let due = Math.min(
     leases.nextDue(START_RECORD_MS),
     committer.nextDue(),
     waiters.nextDue(),
+    pendingCalls.nextDue(),
     parts.recoveryDue,
   );
   if (connectionUsedAt !== undefined) due = Math.min(due, connectionUsedAt + IDLE_CONNECTION_MS);

@@ -20,6 +20,8 @@ interface Line {
   reserved: number;
   hasBacklog: boolean;
   isTaking: boolean;
+  /** Something was spilled while a refill was on its way, which may not have seen it. */
+  isSpilledSince: boolean;
 }
 
 export class ReadyWindow {
@@ -42,7 +44,7 @@ export class ReadyWindow {
 
   /** Bytes that commits may still add. */
   get roomBytes(): number {
-    return Math.max(0, MAX_WINDOW_BYTES - this.#bytes);
+    return Math.max(0, Math.floor(MAX_WINDOW_BYTES - this.#bytes));
   }
 
   /** Reserves room for up to `wanted` tasks of an action, and says for how many. */
@@ -100,7 +102,9 @@ export class ReadyWindow {
   }
 
   markBacklog(action: string): void {
-    this.#line(action).hasBacklog = true;
+    const line = this.#line(action);
+    line.hasBacklog = true;
+    line.isSpilledSince = line.isTaking;
   }
 
   hasBacklog(action: string): boolean {
@@ -141,20 +145,30 @@ export class ReadyWindow {
   taken(demand: Record<string, number>, more: string[]): void {
     for (const action of Object.keys(demand)) {
       const line = this.#line(action);
-      line.isTaking = false;
-      line.hasBacklog = more.includes(action);
+      line.hasBacklog = line.isSpilledSince || more.includes(action);
+      line.isTaking = line.isSpilledSince = false;
     }
   }
 
   /** A refill has failed and may be asked for again. */
   untaken(demand: Record<string, number>): void {
-    for (const action of Object.keys(demand)) this.#line(action).isTaking = false;
+    for (const action of Object.keys(demand)) {
+      const line = this.#line(action);
+      line.isTaking = line.isSpilledSince = false;
+    }
   }
 
   #line(action: string): Line {
     let line = this.#lines.get(action);
     if (line === undefined) {
-      line = { tasks: [], head: 0, reserved: 0, hasBacklog: false, isTaking: false };
+      line = {
+        tasks: [],
+        head: 0,
+        reserved: 0,
+        hasBacklog: false,
+        isTaking: false,
+        isSpilledSince: false,
+      };
       this.#lines.set(action, line);
     }
     return line;

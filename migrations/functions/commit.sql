@@ -2,10 +2,13 @@
 -- changes. Set-based throughout; each transition is guarded by its task's attempt and state.
 --
 -- Called by  the shard's committer, one call a batch, at most two in flight and never both on one run.
--- Locks      the shard's epoch (shared), the definitions (shared), idempotency keys in order, then
+-- Locks      the shard's epoch (shared), the commit's own number, the definitions (shared), idempotency keys in order, then
 --            runs by id. Tasks are only changed under their run's lock.
 -- Repeated   with the same seq after a lost answer, it changes nothing and hands out the same tasks.
 -- Raises     SK001 stale_epoch: a newer life of the shard has recovered; this one must stop.
+--
+-- Returns    {ready: tasks for the window, told: what became of the request}: CommitReply in
+--            database/rows.ts. As json, so that tasks are text once and never a tree.
 --
 -- Request: tenant, shard, epoch, seq, at (ms), and any of
 --   settled   seqs whose tasks have all ended or been handed out again; their handouts are deleted
@@ -47,6 +50,9 @@ begin
       using errcode = 'SK001';
   end if;
 
+  -- The same commit may still run on a connection that was given up: wait for what it does.
+  perform pg_advisory_xact_lock(hashtextextended(
+    'skein/commit/' || v_tenant::text || '/' || v_shard::text || '/' || v_seq::text, 0));
   select tasks into v_prior from v1.handout where tenant_id = v_tenant and shard = v_shard and seq = v_seq;
 
   if p ? 'events' or p ? 'starts' then
@@ -76,7 +82,7 @@ begin
   if v_prior is not null then
     -- A repeat: what this seq handed out, and has not ended since, is handed out again.
     select h.ready into v_given from v1.hand_out(v_tenant, v_shard, v_prior, null) h;
-    return v1.commit_reply(v_reply || '{"repeated": true}', v_given);
+    return json_build_object('ready', v_given, 'told', v_reply || '{"repeated": true}');
   end if;
 
   if cardinality(v_ready) > 0 then
@@ -105,5 +111,9 @@ begin
   if p ? 'backlog' then
     v_reply := v_reply || jsonb_build_object('backlog', v1.backlog_actions(v_tenant, v_shard));
   end if;
-  return v1.commit_reply(v_reply, v_given, v_taken);
+  if v_given is not null and v_taken is not null then
+    select json_agg(task) into v_given from (
+      select json_array_elements(v_given) union all select json_array_elements(v_taken)) both_of(task);
+  end if;
+  return json_build_object('ready', coalesce(v_given, v_taken, '[]'), 'told', v_reply);
 end $$;

@@ -2,12 +2,12 @@
 -- asks for. They leave the queue in the same transaction that writes their handout.
 --
 -- Called by  commit.
+-- Locks      the rows it takes; those that another commit is taking are passed over.
 -- Returns    ready and handed as hand_out; more: the actions with tasks left in the queue.
 create or replace function v1.take_ready(
   p_tenant_id uuid, p_shard smallint, p_demand jsonb, p_bytes bigint,
   out ready json, out handed uuid[], out more text[])
-language plpgsql
-as $$
+language plpgsql as $$
 declare
   v_found uuid[];
 begin
@@ -17,6 +17,7 @@ begin
       select task_id from v1.queue_item
         where tenant_id = p_tenant_id and shard = p_shard and action = d.action
         order by task_id limit d.count::integer
+        for update skip locked
     ) q;
   -- Room is by bytes only: the demand was the room by count. What is too many bytes stays queued.
   select h.ready, h.handed into ready, handed

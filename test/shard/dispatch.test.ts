@@ -25,7 +25,10 @@ test("a run's steps go to a worker in the order of the DAG, with their parents' 
   expect([first.step, second.step].toSorted()).toEqual(["left", "right"]);
   worker.complete(first, first.step);
   worker.complete(second, second.step);
-  const bottom = await worker.receiveTask({ step: "bottom", parents: { left: "left", right: "right" } });
+  const bottom = await worker.receiveTask({
+    step: "bottom",
+    parents: { left: "left", right: "right" },
+  });
   worker.complete(bottom, "done");
   for (let count = 0; count < 4; count++) await worker.receive("recorded");
 
@@ -44,5 +47,7 @@ test("connected workers that have nothing to do cost no query and no alarm", asy
   await world.advance(5 * 60_000);
   expect(await world.alarmAt()).toBeNull();
   expect(await world.readRun(run.id)).toMatchObject({ state: "completed" });
-  expect(await world.sql("select * from v1.handout where tenant_id = $1", [world.tenant])).toEqual([]);
+  expect(await world.sql("select * from v1.handout where tenant_id = $1", [world.tenant])).toEqual(
+    [],
+  );
 });

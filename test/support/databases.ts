@@ -38,7 +38,10 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   try {
     const databases: TestDatabase[] = [];
     const postgresUrl = await postgresFor(stops);
-    for (const [name, url] of [["Postgres", postgresUrl], ["PGlite", undefined]] as const) {
+    for (const [name, url] of [
+      ["Postgres", postgresUrl],
+      ["PGlite", undefined],
+    ] as const) {
       if (name === "Postgres" && url === undefined) continue;
       const database = await startDatabase({ directory: join(directory, name), databaseUrl: url });
       stops.push(() => database.stop());

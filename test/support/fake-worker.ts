@@ -7,12 +7,15 @@ import type { Json } from "../../protocol/json.ts";
 import {
   type AttemptRef,
   type HelloFrame,
+  PING,
+  PONG,
   PROTOCOL_VERSION,
   type ShardFrame,
   type TaskFrame,
   type WelcomeFrame,
   type WorkerFrame,
 } from "../../protocol/session.ts";
+import { traffic } from "./traffic.ts";
 
 const PATIENCE_MS = 10_000; // real time until a frame that does not come fails the test
 
@@ -33,14 +36,15 @@ export class FakeWorker {
   #socket: WebSocket | null;
   #frames: ShardFrame[] = [];
   #wake: (() => void) | undefined;
+  #pongs = 0;
 
   constructor(response: Response) {
     this.response = response;
     this.#socket = response.webSocket;
     this.#socket?.accept();
     this.#socket?.addEventListener("message", ({ data }) => {
-      if (typeof data !== "string" || !data.startsWith("{")) return; // a pong
-      this.#frames.push(...(JSON.parse(data) as { frames: ShardFrame[] }).frames);
+      if (data === PONG) this.#pongs++;
+      else if (typeof data === "string") this.#read(data);
       this.#wake?.();
     });
     this.closed = new Promise((resolve) => {
@@ -48,7 +52,13 @@ export class FakeWorker {
     });
   }
 
-  async hello({ actions, slots = 10, worker = "test-worker", session, running = [] }: FakeWorkerOptions): Promise<WelcomeFrame> {
+  async hello({
+    actions,
+    slots = 10,
+    worker = "test-worker",
+    session,
+    running = [],
+  }: FakeWorkerOptions): Promise<WelcomeFrame> {
     const hello: HelloFrame = {
       type: "hello",
       worker,
@@ -71,6 +81,7 @@ export class FakeWorker {
   /** Anything, also what is not of the protocol. */
   sayText(text: string | ArrayBuffer): void {
     this.#socket?.send(text);
+    if (text !== PING) traffic.said();
   }
 
   complete(task: TaskFrame, output: Json = null): void {
@@ -91,17 +102,43 @@ export class FakeWorker {
     type: Type,
     match: object = {},
   ): Promise<Extract<ShardFrame, { type: Type }>> {
+    const isWanted = (frame: ShardFrame): boolean => frame.type === type;
+    await this.#until(() => this.#frames.some(isWanted), type);
+    const [frame] = this.#frames.splice(this.#frames.findIndex(isWanted), 1);
+    expect(frame).toMatchObject(match);
+    return frame as Extract<ShardFrame, { type: Type }>;
+  }
+
+  receiveTask(match: object = {}): Promise<TaskFrame> {
+    return this.receive("task", match);
+  }
+
+  async receiveTasks(count: number): Promise<TaskFrame[]> {
+    const tasks: TaskFrame[] = [];
+    while (tasks.length < count) tasks.push(await this.receiveTask());
+    return tasks;
+  }
+
+  /** Frames that have come and were not asked for. */
+  get unread(): readonly ShardFrame[] {
+    return this.#frames;
+  }
+
+  /** Everything that has come once all is quiet: to see that something did not come. */
+  async unreadWhenQuiet(): Promise<readonly ShardFrame[]> {
+    await traffic.settled();
+    const pongs = this.#pongs;
+    this.sayText(PING); // what was sent before the pong has come before it
+    await this.#until(() => this.#pongs > pongs, "pong");
+    return this.#frames;
+  }
+
+  async #until(isThere: () => boolean, what: string): Promise<void> {
     const deadline = performance.now() + PATIENCE_MS;
-    for (;;) {
-      const index = this.#frames.findIndex((frame) => frame.type === type);
-      if (index >= 0) {
-        const [frame] = this.#frames.splice(index, 1);
-        expect(frame).toMatchObject(match);
-        return frame as Extract<ShardFrame, { type: Type }>;
-      }
+    while (!isThere()) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) {
-        throw new Error(`No ${type} frame came; there are ${JSON.stringify(this.#frames)}`);
+        throw new Error(`No ${what} came; there are ${JSON.stringify(this.#frames)}`);
       }
       await Promise.race([
         new Promise<void>((resolve) => {
@@ -112,23 +149,23 @@ export class FakeWorker {
     }
   }
 
-  receiveTask(match: object = {}): Promise<TaskFrame> {
-    return this.receive("task", match);
-  }
-
-  /** Frames that have come and were not asked for. */
-  get unread(): readonly ShardFrame[] {
-    return this.#frames;
+  #read(text: string): void {
+    this.#frames.push(...(JSON.parse(text) as { frames: ShardFrame[] }).frames);
   }
 
   close(code: number, reason = ""): void {
     this.#socket?.close(code, reason);
+    traffic.said();
+  }
+
+  release({ task, attempt }: AttemptRef): void {
+    this.say({ type: "released", task, attempt });
   }
 
   /** The socket goes without a word that means anything, as when a machine dies. */
   vanish(): void {
     try {
-      this.#socket?.close(1001);
+      this.close(1001);
     } catch {
       // closed already
     }

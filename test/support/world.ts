@@ -5,25 +5,43 @@
  */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
-import { neon } from "@neondatabase/serverless";
+import { Client, neon } from "@neondatabase/serverless";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 import { configureDriver, type DatabaseConfig } from "../../database/connect.ts";
 import type { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
 import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
+import type { Json } from "../../protocol/json.ts";
 import type { Run, StartRun, StartedRun, WorkflowDefinition } from "../../protocol/http.ts";
 import type { Environment } from "../../workers/environment.ts";
 import { FakeWorker, type FakeWorkerOptions } from "./fake-worker.ts";
+import { traffic } from "./traffic.ts";
 
 const API = "http://skein.test/api/v1";
+
+/** So far ahead of the real time that no alarm goes off by itself while a test runs. */
+const AHEAD_MS = 3_600_000;
+
+/** More alarms on the way than any story has: one that is due for ever would hang the test. */
+const MAX_ALARMS = 500;
 
 /** Call in a test file: time is virtual in each of its tests. */
 export function useVirtualTime(): void {
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + AHEAD_MS });
+    traffic.forget();
   });
   afterEach(() => {
     vi.useRealTimers();
   });
+}
+
+/** A session of the database in which a test holds a lock. */
+export interface HeldLock {
+  /** How many sessions wait for it. */
+  countWaiting(): Promise<number>;
+  /** Ends the sessions that wait for the lock, as a failing database would; says how many. */
+  terminateWaiting(): Promise<number>;
+  release(): Promise<void>;
 }
 
 export interface Answer<Body = unknown> {
@@ -31,6 +49,8 @@ export interface Answer<Body = unknown> {
   headers: Headers;
   body: Body;
 }
+
+const WAITING = "from pg_stat_activity where $1 = any (pg_blocking_pids(pid))";
 
 export class World {
   readonly tenant: string;
@@ -81,6 +101,15 @@ export class World {
     return body;
   }
 
+  /** Starts runs in one call; their ids, in the order of the inputs. */
+  async startRuns(workflow: string, inputs: Json[]): Promise<string[]> {
+    const { status, body } = await this.call<{ runs: StartedRun[] }>("POST", "/runs/bulk", {
+      runs: inputs.map((input) => ({ workflow, input })),
+    });
+    expect(status, JSON.stringify(body)).toBe(201);
+    return body.runs.map(({ id }) => id);
+  }
+
   async readRun(id: string): Promise<Run> {
     const { status, body } = await this.call<Run>("GET", `/runs/${id}`);
     expect(status, JSON.stringify(body)).toBe(200);
@@ -104,10 +133,15 @@ export class World {
     return worker;
   }
 
-  /** Lets time pass; every alarm on the way goes off at its moment. */
-  async advance(ms: number): Promise<void> {
+  /**
+   * Lets time pass; every alarm on the way goes off at its moment, and what it sets in motion comes
+   * to rest before time goes on. `isStuck` when it can't, because the test holds a lock.
+   */
+  async advance(ms: number, { isStuck = false } = {}): Promise<void> {
     const target = Date.now() + ms;
-    for (;;) {
+    for (let alarms = 0; ; alarms++) {
+      if (alarms === MAX_ALARMS) throw new Error("The alarm goes off again and again");
+      if (!isStuck) await traffic.settled();
       const alarm = await this.alarmAt();
       if (alarm === null || alarm > target) break;
       vi.setSystemTime(Math.max(alarm, Date.now()));
@@ -116,13 +150,73 @@ export class World {
     vi.setSystemTime(target);
   }
 
+  /** Waits until nothing is under way between workers, shard and database. */
+  async settled(): Promise<void> {
+    await traffic.settled();
+  }
+
   async alarmAt(): Promise<number | null> {
     return await runInDurableObject(this.shard, (_shard, state) => state.storage.getAlarm());
   }
 
   /** Drops the shard from memory, as the platform does when it hibernates or a machine goes down. */
   async evictShard(webSockets: "hibernate" | "close" = "hibernate"): Promise<void> {
+    await traffic.settled();
+    // An open connection keeps an object awake; the shard closes it when it has been idle.
+    await runInDurableObject(this.shard, () => traffic.closeConnections());
     await evictDurableObject(this.shard, { webSockets });
+    traffic.endLife();
+  }
+
+  /** Ends the shard's life between two instructions: what was under way is lost, sockets drop. */
+  async crashShard(): Promise<void> {
+    try {
+      await runInDurableObject(this.shard, (_shard, state) => state.abort("crashed by a test"));
+    } catch {
+      // The call dies with its shard.
+    }
+    traffic.endLife();
+  }
+
+  /** As `crashShard`, and the object's own storage is lost with it. */
+  async forgetShard(): Promise<void> {
+    await runInDurableObject(this.shard, (_shard, state) => state.storage.deleteAll());
+    await this.crashShard();
+  }
+
+  /**
+   * The worker pings now. The platform notes pings by the real clock, so this has it note the
+   * virtual time instead.
+   */
+  async ping(worker: FakeWorker): Promise<void> {
+    await worker.unreadWhenQuiet();
+    const now = new Date();
+    await runInDurableObject(this.shard, (_shard, state) => {
+      state.getWebSocketAutoResponseTimestamp = () => now;
+    });
+  }
+
+  /** Keeps every commit and recovery of the shard waiting at the database. */
+  holdCommits(): Promise<HeldLock> {
+    return this.holdLock("select pg_advisory_lock(v1.shard_lock($1, 0))", [this.tenant]);
+  }
+
+  /** Runs a statement in a transaction that stays open. */
+  async holdLock(text: string, parameters: unknown[]): Promise<HeldLock> {
+    configureDriver(this.env);
+    const client = new Client((this.env as DatabaseConfig).DATABASE_URL);
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+    const pid = rows[0]?.pid;
+    await client.query("begin");
+    await client.query(text, parameters);
+    return {
+      countWaiting: async () => (await this.sql(`select pid ${WAITING}`, [pid])).length,
+      terminateWaiting: async () => {
+        return (await this.sql(`select pg_terminate_backend(pid) ${WAITING}`, [pid])).length;
+      },
+      release: () => client.end(),
+    };
   }
 
   /** Rows of a statement, straight from the database. */

@@ -13,7 +13,7 @@ import {
 import { newId } from "../../protocol/ids.ts";
 import type { AppTypes } from "../environment.ts";
 import { hashToken } from "./authenticate.ts";
-import { answers, json, refuseInvalid } from "./openapi.ts";
+import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import {
   createdTokenSchema,
@@ -31,36 +31,32 @@ const makeTenant = createRoute({
   method: "post",
   path: "/tenants",
   tags: ["Admin"],
+  operationId: "createTenant",
   summary: "Create a tenant",
   request: { body: json(namedSchema) },
-  responses: answers({ 201: ["Created", tenantSchema] }, [
-    "tenant_exists",
-    "invalid_request",
-    "unauthenticated",
-  ]),
+  responses: answers({ 201: ["Created", tenantSchema] }, [...BODY_PROBLEMS, "tenant_exists"]),
 });
 
 const tenants = createRoute({
   method: "get",
   path: "/tenants",
   tags: ["Admin"],
+  operationId: "listTenants",
   summary: "List tenants",
-  responses: answers({ 200: ["By name", z.object({ items: z.array(tenantSchema) })] }, [
-    "unauthenticated",
-  ]),
+  responses: answers({ 200: ["By name", z.object({ items: z.array(tenantSchema) })] }, []),
 });
 
 const makeToken = createRoute({
   method: "post",
   path: "/tenants/{id}/tokens",
   tags: ["Admin"],
+  operationId: "createToken",
   summary: "Create an API token",
   description: "The answer is the only place where the token is ever shown.",
   request: { params: tenantParameters, body: json(namedSchema) },
   responses: answers({ 201: ["Created", createdTokenSchema] }, [
+    ...BODY_PROBLEMS,
     "tenant_not_found",
-    "invalid_request",
-    "unauthenticated",
   ]),
 });
 
@@ -68,10 +64,12 @@ const tokens = createRoute({
   method: "get",
   path: "/tenants/{id}/tokens",
   tags: ["Admin"],
+  operationId: "listTokens",
   summary: "List a tenant's API tokens",
   request: { params: tenantParameters },
   responses: answers({ 200: ["Oldest first", z.object({ items: z.array(tokenSchema) })] }, [
-    "unauthenticated",
+    "tenant_not_found",
+    "invalid_request",
   ]),
 });
 
@@ -79,12 +77,13 @@ const revoke = createRoute({
   method: "delete",
   path: "/tenants/{id}/tokens/{token}",
   tags: ["Admin"],
+  operationId: "revokeToken",
   summary: "Revoke an API token",
   description: "It stops working everywhere within half a minute.",
   request: { params: tokenParameters },
   responses: answers({ 200: ["Revoked", z.object({ id: z.string() })] }, [
     "token_not_found",
-    "unauthenticated",
+    "invalid_request",
   ]),
 });
 
@@ -115,14 +114,14 @@ export const admin = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
       prefix: token.slice(0, SHOWN_CHARACTERS),
       hash: await hashToken(token),
     });
-    if (created === undefined)
-      throw new ProblemError("tenant_not_found", `There is no tenant ${tenant}.`);
+    if (created === undefined) refuseUnknownTenant(tenant);
     context.var.log.info("token.created", { tenant_id: tenant, token_id: created.id });
     return context.json({ ...created, token }, 201);
   })
   .openapi(tokens, async (context) => {
     const { id } = context.req.valid("param");
-    return context.json({ items: await listTokens(queryOverHttp(context.env), id) }, 200);
+    const items = await listTokens(queryOverHttp(context.env), id);
+    return context.json({ items: items ?? refuseUnknownTenant(id) }, 200);
   })
   .openapi(revoke, async (context) => {
     const { id: tenant, token } = context.req.valid("param");
@@ -132,6 +131,13 @@ export const admin = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     context.var.log.info("token.revoked", { tenant_id: tenant, token_id: token });
     return context.json({ id: token }, 200);
   });
+
+function refuseUnknownTenant(id: string): never {
+  throw new ProblemError(
+    "tenant_not_found",
+    `There is no tenant ${id}. GET /api/v1/admin/tenants lists them.`,
+  );
+}
 
 /** 256 random bits, in letters and digits that survive every header, shell and URL. */
 function newToken(): string {

@@ -7,12 +7,13 @@ import { createMiddleware } from "hono/factory";
 import { newId } from "../../protocol/ids.ts";
 import { createLogger } from "../../telemetry/log.ts";
 import type { AppTypes } from "../environment.ts";
+import { allowedMethods, noSuchAddress, refuseUnknownAddress } from "./addresses.ts";
 import { admin } from "./admin.ts";
 import { authenticate, authenticateOperator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
-import { answerProblem, ProblemError, problemResponse } from "./problems.ts";
+import { answerProblem, problemResponse } from "./problems.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
 import { workflows } from "./workflows.ts";
@@ -42,10 +43,7 @@ app.use(follow);
 app.onError(answerProblem);
 app.notFound((context) =>
   problemResponse(
-    new ProblemError(
-      "not_found",
-      `${context.req.method} ${context.req.path} is not an address of this API. GET /docs lists them.`,
-    ),
+    noSuchAddress(context, allowedMethods(app.routes, context.req.path)),
     context.var.requestId,
   ),
 );
@@ -74,13 +72,14 @@ app.get("/docs", (context) =>
   ),
 );
 
-app.use("/api/v1/admin/*", authenticateOperator, readBody);
+const refuseUnknown = refuseUnknownAddress(() => app.routes);
+app.use("/api/v1/admin/*", authenticateOperator, refuseUnknown, readBody);
 app.route("/api/v1/admin", admin);
 app.use("/api/v1/*", async (context, next) => {
   if (context.req.path.startsWith("/api/v1/admin/")) return next();
   return authenticate(context, next);
 });
-app.use("/api/v1/*", readBody);
+app.use("/api/v1/*", refuseUnknown, readBody);
 for (const resource of [workflows, runs, events, shards]) app.route("/api/v1", resource);
 
 export { app };

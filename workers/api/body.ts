@@ -1,27 +1,35 @@
 /**
- * Reads request bodies: JSON, of bounded size, with nothing in it that Postgres can't store. The
- * routes' zod schemas see it after that.
+ * Reads request bodies: JSON, of bounded size and depth, with nothing in it that Postgres can't
+ * store. The routes' zod schemas see it after that.
  */
 import { createMiddleware } from "hono/factory";
 import { MAX_BODY_BYTES } from "../../protocol/limits.ts";
 import type { AppTypes } from "../environment.ts";
 import { ProblemError } from "./problems.ts";
+import { depthOf, MAX_JSON_DEPTH, unstorableIn } from "./storable.ts";
+
+/** What the routes' validators take as JSON, so that none of them refuses what has passed here. */
+const JSON_TYPE = /^application\/(?:[a-z.-]+\+)?json(?:;\s*[a-z\d-]+=[^;]+)*$/i;
+const BYTES_A_CHARACTER = 3; // at most, in UTF-8, of one UTF-16 code unit
 
 export const readBody = createMiddleware<AppTypes>(async (context, next) => {
   const { method } = context.req;
   if (method !== "POST" && method !== "PUT" && method !== "PATCH") return next();
-  const type = context.req.header("content-type") ?? "";
-  if (!/^application\/(.+\+)?json\b/i.test(type)) {
+  const type = context.req.header("content-type");
+  if (!JSON_TYPE.test(type ?? "")) {
+    const got = type === undefined ? "The request has no content-type" : `Got "${type}"`;
     throw new ProblemError(
       "unsupported_media_type",
-      `Got "${type}". Send JSON with the header content-type: application/json.`,
+      `${got}. Send JSON with the header content-type: application/json.`,
     );
   }
   refuseLarge(Number(context.req.header("content-length") ?? 0));
   const text = await context.req.text();
-  refuseLarge(text.length);
+  if (text.length * BYTES_A_CHARACTER > MAX_BODY_BYTES) {
+    refuseLarge(new TextEncoder().encode(text).length);
+  }
   context.set("bodyBytes", text.length);
-  refuseNul(text);
+  refuseUnstorable(text);
   return next();
 });
 
@@ -33,13 +41,19 @@ function refuseLarge(bytes: number): void {
   );
 }
 
-/** Postgres' text and jsonb can't hold the character U+0000. */
-function refuseNul(text: string): void {
-  if (!text.includes("\\u0000")) return;
-  const at = /(?<!\\)(?:\\\\)*\\u0000/.exec(text)?.index;
-  if (at === undefined) return;
-  throw new ProblemError(
-    "invalid_request",
-    `Character ${at} of the body is the escape \\u0000. Skein can't store that character; leave it out.`,
-  );
+function refuseUnstorable(text: string): void {
+  const found = unstorableIn(text);
+  if (found !== undefined) {
+    throw new ProblemError(
+      "invalid_request",
+      `Character ${found.at} of the body begins the escape ${found.escape}, ${found.why}. Skein can't store it; leave it out.`,
+    );
+  }
+  const depth = depthOf(text);
+  if (depth > MAX_JSON_DEPTH) {
+    throw new ProblemError(
+      "invalid_request",
+      `The body is nested ${depth} deep; at most ${MAX_JSON_DEPTH} are taken. Make it flatter.`,
+    );
+  }
 }

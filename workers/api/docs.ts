@@ -27,6 +27,7 @@ interface Schema {
 }
 
 interface Operation {
+  operationId?: string;
   summary?: string;
   description?: string;
   tags?: string[];
@@ -44,13 +45,16 @@ interface Operation {
   >;
 }
 
+type Schemas = Record<string, Schema>;
+
 const METHODS = ["get", "post", "put", "patch", "delete"] as const;
 
 export function docsPage(document: object): Html {
   const { paths = {}, components } = document as {
     paths?: Record<string, Record<string, Operation>>;
-    components?: { schemas?: Record<string, Schema> };
+    components?: { schemas?: Schemas };
   };
+  const schemas = components?.schemas ?? {};
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     METHODS.flatMap((method) => {
       const operation = methods[method];
@@ -92,11 +96,11 @@ export function docsPage(document: object): Html {
         )}
         <section>
           <h2 id="schemas">Schemas</h2>
-          ${Object.entries(components?.schemas ?? {}).map(
+          ${Object.entries(schemas).map(
             ([name, schema]) =>
               html`<article id="schema-${name}">
                 <h3>${name}</h3>
-                ${showFields(schema)}
+                ${showFields(flatten(schema, schemas))}
               </article>`,
           )}
         </section>
@@ -106,9 +110,9 @@ export function docsPage(document: object): Html {
 
 function showOperation(path: string, method: string, operation: Operation): Html {
   const body = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
-  return html`<article>
+  return html`<article id="${operation.operationId ?? ""}">
     <h3><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code></h3>
-    <p><strong>${operation.summary}.</strong> ${operation.description}</p>
+    <p><strong>${operation.summary}.</strong> ${showText(operation.description)}</p>
     ${
       operation.parameters?.length
         ? html`<table>
@@ -117,7 +121,9 @@ function showOperation(path: string, method: string, operation: Operation): Html
                 html`<tr>
                   <td><code>${name}</code>${required ? "" : html` <em>optional</em>`}</td>
                   <td>${place}</td>
-                  <td>${showType(schema ?? {})} ${description ?? schema?.description}</td>
+                  <td>
+                    ${showType(schema ?? {})}. ${showText(description ?? schema?.description)}
+                  </td>
                 </tr>`,
             )}
           </table>`
@@ -129,7 +135,7 @@ function showOperation(path: string, method: string, operation: Operation): Html
         ([status, { description, content }]) =>
           html`<tr>
             <td><code>${status}</code></td>
-            <td>${description.replaceAll("`", "")}</td>
+            <td>${showText(description)}</td>
             <td>${showType(Object.values(content ?? {})[0]?.schema ?? {})}</td>
           </tr>`,
       )}
@@ -137,28 +143,35 @@ function showOperation(path: string, method: string, operation: Operation): Html
   </article>`;
 }
 
-function showFields(schema: Schema): Html {
-  const { properties = {}, required = [] } = flatten(schema);
+function showFields({ properties = {}, required = [] }: Schema): Html {
   return html`<table>
     ${Object.entries(properties).map(
       ([name, field]) =>
         html`<tr>
           <td><code>${name}</code>${required.includes(name) ? "" : html` <em>optional</em>`}</td>
           <td>${showType(field)}</td>
-          <td>${field.description}</td>
+          <td>${showText(field.description)}</td>
         </tr>`,
     )}
   </table>`;
 }
 
 /** The fields of a schema that extends another, together. */
-function flatten(schema: Schema): Schema {
-  const parts = schema.allOf?.map(flatten) ?? [];
+function flatten(schema: Schema, schemas: Schemas): Schema {
+  const referred = schemas[schema.$ref?.split("/").at(-1) ?? ""];
+  const parts = [...(referred ? [referred] : []), ...(schema.allOf ?? [])].map((part) =>
+    flatten(part, schemas),
+  );
   return {
     ...schema,
     properties: Object.assign({}, ...parts.map((part) => part.properties ?? {}), schema.properties),
     required: [...parts.flatMap((part) => part.required ?? []), ...(schema.required ?? [])],
   };
+}
+
+/** Text with `code` in it. */
+function showText(text = ""): Html {
+  return html`${text.split("`").map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 }
 
 function showType(schema: Schema): Html {
@@ -181,7 +194,18 @@ function showType(schema: Schema): Html {
     }`;
   }
   const type = Array.isArray(schema.type) ? schema.type.join(" or ") : (schema.type ?? "");
-  return html`${schema.format ?? type}`;
+  return html`${schema.format ?? type}${showBounds(schema)}`;
+}
+
+function showBounds(schema: Schema): string {
+  const { minimum, maximum, maxLength, default: value } = schema;
+  const bounds = [
+    ...(minimum === undefined ? [] : [`from ${minimum}`]),
+    ...(maximum === undefined ? [] : [`to ${maximum}`]),
+    ...(maxLength === undefined ? [] : [`at most ${maxLength} characters`]),
+    ...(value === undefined ? [] : [`default ${JSON.stringify(value)}`]),
+  ];
+  return bounds.length > 0 ? ` (${bounds.join(", ")})` : "";
 }
 
 const STYLE = `

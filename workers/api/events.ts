@@ -10,7 +10,7 @@ import type { Definitions } from "../definitions/definitions.ts";
 import type { AppTypes } from "../environment.ts";
 import { matchEvent } from "../matching/match-event.ts";
 import { type Started, startAtShard } from "../shard-calls.ts";
-import { answers, json, refuseInvalid } from "./openapi.ts";
+import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import {
   publishedEventSchema,
   publishedEventsSchema,
@@ -22,6 +22,7 @@ const publish = createRoute({
   method: "post",
   path: "/events",
   tags: ["Events"],
+  operationId: "publishEvent",
   summary: "Publish an event",
   description: "It is stored, and its runs are started, together. A run's input is the payload.",
   request: { body: json(publishEventSchema) },
@@ -30,7 +31,7 @@ const publish = createRoute({
       200: ["The event that had this idempotency key", publishedEventSchema],
       201: ["Published", publishedEventSchema],
     },
-    ["invalid_request", "payload_too_large", "overloaded", "unauthenticated"],
+    [...BODY_PROBLEMS, "overloaded"],
   ),
 });
 
@@ -38,14 +39,13 @@ const publishMany = createRoute({
   method: "post",
   path: "/events/bulk",
   tags: ["Events"],
+  operationId: "publishEvents",
   summary: "Publish up to 1,000 events",
   description: "All or none. In the order given.",
   request: { body: json(publishEventsSchema) },
   responses: answers({ 201: ["Published", publishedEventsSchema] }, [
-    "invalid_request",
-    "payload_too_large",
+    ...BODY_PROBLEMS,
     "overloaded",
-    "unauthenticated",
   ]),
 });
 

@@ -6,7 +6,8 @@ import type { Hook } from "@hono/zod-openapi";
 import type { z } from "zod";
 import { type ProblemCode, PROBLEMS } from "../../protocol/errors.ts";
 import type { AppTypes } from "../environment.ts";
-import { invalidRequest, ProblemError } from "./problems.ts";
+import { fieldErrors } from "./field-errors.ts";
+import { ProblemError } from "./problems.ts";
 import { problemSchema } from "./schemas.ts";
 
 /** A required JSON body. */
@@ -28,9 +29,24 @@ type Answers<Successes> = {
     : never;
 };
 
+/** Problems of every call that has a body. */
+export const BODY_PROBLEMS = [
+  "malformed_json",
+  "unsupported_media_type",
+  "payload_too_large",
+  "invalid_request",
+] as const satisfies ProblemCode[];
+
+/** Problems that any call may have. */
+const COMMON_PROBLEMS = [
+  "unauthenticated",
+  "database_unavailable",
+  "internal_error",
+] as const satisfies ProblemCode[];
+
 /**
- * A route's answers: each success with its schema, each problem by its code. Problems are thrown, so
- * the route's own type has only the successes.
+ * A route's answers: each success with its schema, each problem by its code, with those that any
+ * call may have. Problems are thrown, so the route's own type has only the successes.
  */
 export function answers<const Successes extends Record<number, readonly [string, z.ZodType]>>(
   successes: Successes,
@@ -40,7 +56,7 @@ export function answers<const Successes extends Record<number, readonly [string,
   for (const [status, [description, schema]] of Object.entries(successes)) {
     described[status] = { description, content: { "application/json": { schema } } };
   }
-  for (const code of problems) {
+  for (const code of new Set([...problems, ...COMMON_PROBLEMS])) {
     const { status, title } = PROBLEMS[code];
     const known = described[status] as { description: string } | undefined;
     const description = `${known ? `${known.description}; ` : ""}${title} (\`${code}\`)`;
@@ -60,7 +76,14 @@ export const refuseInvalid: Hook<unknown, AppTypes, string, unknown> = (result) 
   const isTooLarge = result.error.issues.some(
     (issue) => issue.code === "custom" && issue.params?.["code"] === "payload_too_large",
   );
-  const problem = invalidRequest(result.error, TARGETS[result.target] ?? result.target);
-  if (!isTooLarge) throw problem;
-  throw new ProblemError("payload_too_large", problem.message, { fields: problem.fields ?? [] });
+  const where = TARGETS[result.target] ?? result.target;
+  const fields = fieldErrors(result.error, "data" in result ? result.data : undefined, where);
+  const [first] = fields;
+  const what = first?.path ? `In the ${where}, ${first.path}` : `The ${where}`;
+  const others = fields.length > 1 ? ` (and ${fields.length - 1} more)` : "";
+  throw new ProblemError(
+    isTooLarge ? "payload_too_large" : "invalid_request",
+    `${what} ${first?.message}${others}.`,
+    { fields },
+  );
 };

@@ -4,7 +4,6 @@
  */
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
-import type { z } from "zod";
 import { classifyFailure } from "../../database/errors.ts";
 import { type Problem, type ProblemCode, PROBLEMS } from "../../protocol/errors.ts";
 import { errorFields } from "../../telemetry/log.ts";
@@ -29,17 +28,6 @@ export class ProblemError extends Error {
     this.fields = options.fields;
     this.headers = options.headers ?? {};
   }
-}
-
-/** Zod's findings as one problem that lists every place. */
-export function invalidRequest(error: z.core.$ZodError, where: string): ProblemError {
-  const fields = error.issues.map(({ path, message }) => ({ path: pathText(path), message }));
-  const [first] = fields;
-  const at = first?.path ? `${first.path}: ` : "";
-  const others = fields.length > 1 ? ` (and ${fields.length - 1} more)` : "";
-  return new ProblemError("invalid_request", `In the ${where}: ${at}${first?.message}${others}.`, {
-    fields,
-  });
 }
 
 /** Hono's onError: every error ends here. */
@@ -99,13 +87,4 @@ function isDatabaseError(error: Error): boolean {
   return (
     error.name === "NeonDbError" || (error.cause instanceof Error && isDatabaseError(error.cause))
   );
-}
-
-function pathText(path: readonly PropertyKey[]): string {
-  let text = "";
-  for (const part of path) {
-    if (typeof part === "number") text += `[${part}]`;
-    else text += text === "" ? String(part) : `.${String(part)}`;
-  }
-  return text;
 }

@@ -11,14 +11,14 @@ import { isFinishedRun } from "../../protocol/states.ts";
 import type { Definitions } from "../definitions/definitions.ts";
 import type { AppTypes } from "../environment.ts";
 import { callShard, shardOfRun, type Started, startAtShard } from "../shard-calls.ts";
-import { answers, json, refuseInvalid } from "./openapi.ts";
+import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import {
+  listLogsQuery,
   listRunsQuery,
   logLineSchema,
   metadataOf,
   pageOf,
-  pageQuerySchema,
   runParameters,
   runResultSchema,
   runSchema,
@@ -34,6 +34,7 @@ const start = createRoute({
   method: "post",
   path: "/runs",
   tags: ["Runs"],
+  operationId: "startRun",
   summary: "Start a run",
   description: "Once this has answered the run happens, whatever dies.",
   request: { body: json(startRunSchema) },
@@ -42,7 +43,7 @@ const start = createRoute({
       200: ["The run that had this idempotency key", startedRunSchema],
       201: ["Started", startedRunSchema],
     },
-    ["invalid_request", "workflow_not_found", "payload_too_large", "overloaded", "unauthenticated"],
+    [...BODY_PROBLEMS, "workflow_not_found", "overloaded"],
   ),
 });
 
@@ -50,15 +51,14 @@ const startMany = createRoute({
   method: "post",
   path: "/runs/bulk",
   tags: ["Runs"],
+  operationId: "startRuns",
   summary: "Start up to 1,000 runs",
   description: "All or none: one that can't be started stops the others. In the order given.",
   request: { body: json(startRunsSchema) },
   responses: answers({ 201: ["Started", startedRunsSchema] }, [
-    "invalid_request",
+    ...BODY_PROBLEMS,
     "workflow_not_found",
-    "payload_too_large",
     "overloaded",
-    "unauthenticated",
   ]),
 });
 
@@ -66,35 +66,35 @@ const list = createRoute({
   method: "get",
   path: "/runs",
   tags: ["Runs"],
+  operationId: "listRuns",
   summary: "List runs, newest first",
   description: "Filter by metadata with `metadata.KEY=VALUE`.",
   request: { query: listRunsQuery },
-  responses: answers({ 200: ["A page", pageOf(runSummarySchema)] }, [
-    "invalid_request",
-    "unauthenticated",
-  ]),
+  responses: answers({ 200: ["A page", pageOf(runSummarySchema)] }, ["invalid_request"]),
 });
 
 const read = createRoute({
   method: "get",
   path: "/runs/{id}",
   tags: ["Runs"],
+  operationId: "readRun",
   summary: "Read a run with its tasks, attempts and outputs",
   request: { params: runParameters },
-  responses: answers({ 200: ["The run", runSchema] }, ["run_not_found", "unauthenticated"]),
+  responses: answers({ 200: ["The run", runSchema] }, ["run_not_found", "invalid_request"]),
 });
 
 const result = createRoute({
   method: "get",
   path: "/runs/{id}/result",
   tags: ["Runs"],
+  operationId: "readRunResult",
   summary: "Wait for a run's result",
   description:
     "Answers as soon as the run has finished, or with its present state after `waitMs`: then ask again.",
   request: { params: runParameters, query: waitQuery },
   responses: answers({ 200: ["The result so far", runResultSchema] }, [
     "run_not_found",
-    "unauthenticated",
+    "invalid_request",
   ]),
 });
 
@@ -102,11 +102,12 @@ const logs = createRoute({
   method: "get",
   path: "/runs/{id}/logs",
   tags: ["Runs"],
+  operationId: "listRunLogs",
   summary: "Read what a run's handlers logged",
-  request: { params: runParameters, query: pageQuerySchema },
+  request: { params: runParameters, query: listLogsQuery },
   responses: answers({ 200: ["A page", pageOf(logLineSchema)] }, [
     "run_not_found",
-    "unauthenticated",
+    "invalid_request",
   ]),
 });
 
@@ -140,12 +141,14 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { waitMs } = context.req.valid("query");
     const { tenant } = context.var;
     const reads = connectReads(context.env);
+    const deadline = Date.now() + waitMs;
     const finished =
       waitMs === 0
         ? undefined
         : // Asked before the first reading, so that no end falls between the two.
-          callShard(context.env, tenant, shardOfRun(id), (stub) => stub.waitForRun(id, waitMs));
-    finished?.catch(() => {}); // without a shard to wait at, what was read is the answer
+          callShard(context.env, tenant, shardOfRun(id), (stub) =>
+            stub.waitForRun(id, Math.max(0, deadline - Date.now())),
+          ).catch(() => {}); // without a shard to wait at, what was read is the answer
     const now = (await readResult(reads, tenant, id)) ?? refuseUnknown(id);
     if (finished === undefined || isFinishedRun(now.state)) return context.json(now, 200);
     await finished;
@@ -155,7 +158,7 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { id } = context.req.valid("param");
     const page = context.req.valid("query");
     const found = await listLogs(connectReads(context.env), context.var.tenant, id, page);
-    return context.json(found, 200);
+    return context.json(found ?? refuseUnknown(id), 200);
   });
 
 function startAll(
@@ -172,10 +175,10 @@ function startAll(
 function startRow(run: StartRun, definitions: Definitions, index: number, count: number): StartRow {
   const workflow = definitions.workflows.get(run.workflow);
   if (workflow === undefined) {
-    const where = count === 1 ? "" : `runs[${index}]: `;
+    const where = count === 1 ? "No" : `In the body, runs[${index}]: no`;
     throw new ProblemError(
       "workflow_not_found",
-      `${where}no workflow "${run.workflow}" is registered. Start a worker that has it, or register it with PUT /api/v1/workflows/${run.workflow}.`,
+      `${where} workflow "${run.workflow}" is registered. Start a worker that has it, or register it with PUT /api/v1/workflows/${run.workflow}.`,
     );
   }
   return {

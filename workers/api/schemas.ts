@@ -46,7 +46,7 @@ const anyJson = z
 const boundedJson = (what: string) =>
   z
     .custom<Json>((value) => fitsBytes(value, MAX_PAYLOAD_BYTES), {
-      message: `${what} is larger than ${MAX_PAYLOAD_BYTES} bytes of JSON`,
+      message: `is larger than the ${MAX_PAYLOAD_BYTES} bytes of JSON that ${what} may have`,
       params: { code: "payload_too_large" },
     })
     .exactOptional()
@@ -58,7 +58,7 @@ const boundedJson = (what: string) =>
 const metadata: z.ZodType<Metadata> = z
   .record(z.string().min(1).max(MAX_NAME_LENGTH), z.string())
   .refine((value) => fitsBytes(value, MAX_METADATA_BYTES), {
-    message: `is larger than ${MAX_METADATA_BYTES} bytes of JSON`,
+    message: `is larger than the ${MAX_METADATA_BYTES} bytes of JSON that metadata may have`,
   })
   .openapi({ description: "Text labels to find it by.", example: { customer: "acme" } });
 
@@ -74,10 +74,10 @@ const name = z
 
 const action = z
   .string()
-  .min(1)
-  .max(2 * MAX_NAME_LENGTH)
+  .min(1, "must not be empty")
+  .max(MAX_NAME_LENGTH) // a session that offers it is held to the same
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, {
-    message: "must have only letters, digits, and . _ : / -",
+    message: "must start with a letter or digit and have only letters, digits, and . _ : / -",
   });
 
 const eventKey = z
@@ -94,7 +94,7 @@ const eventPattern = z
 
 const idempotencyKey = z
   .string()
-  .min(1)
+  .min(1, "must not be empty")
   .max(MAX_IDEMPOTENCY_KEY_LENGTH)
   .openapi({ description: "Two calls with the same key within a day are one." });
 
@@ -124,7 +124,7 @@ export const definitionSchema = z
           timeoutMs: z.int().min(1).max(MAX_TIMEOUT_MS).exactOptional(),
         }),
       )
-      .min(1, "a workflow needs at least one step")
+      .min(1, "must have at least one step")
       .max(MAX_STEPS),
   })
   .openapi("WorkflowDefinition") satisfies z.ZodType<http.WorkflowDefinition>;
@@ -142,7 +142,7 @@ export const registeredWorkflowSchema = workflowSchema
 export const startRunSchema = z
   .strictObject({
     workflow: name,
-    input: boundedJson("the input"),
+    input: boundedJson("an input"),
     metadata: metadata.exactOptional(),
     idempotencyKey: idempotencyKey.exactOptional(),
   })
@@ -163,7 +163,7 @@ export const startedRunsSchema = z
 export const publishEventSchema = z
   .strictObject({
     key: eventKey,
-    payload: boundedJson("the payload"),
+    payload: boundedJson("a payload"),
     metadata: metadata.exactOptional(),
     idempotencyKey: idempotencyKey.exactOptional(),
   })
@@ -290,20 +290,23 @@ export const problemSchema = z
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 
-const pageQuery = {
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(MAX_PAGE_SIZE)
-    .default(DEFAULT_PAGE_SIZE)
-    .openapi({ description: "Items on a page." }),
-  cursor: z
+const limit = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(MAX_PAGE_SIZE)
+  .default(DEFAULT_PAGE_SIZE)
+  .openapi({ description: "Items on a page." });
+
+/** `isCursor` knows the form that the list gives its cursors. */
+const cursor = (isCursor: (text: string) => boolean) =>
+  z
     .string()
-    .max(500)
+    .refine(isCursor, {
+      message: "is not a cursor of this list: give `nextCursor` of the page before, as it was",
+    })
     .exactOptional()
-    .openapi({ description: "`nextCursor` of the page before." }),
-};
+    .openapi({ description: "`nextCursor` of the page before." });
 
 const METADATA_PARAMETER = "metadata.";
 const instant = z.iso.datetime({
@@ -318,11 +321,17 @@ export const listRunsQuery = z
     state: z.enum(RUN_STATES).exactOptional(),
     since: instant.exactOptional(),
     until: instant.exactOptional(),
-    ...pageQuery,
+    limit,
+    cursor: cursor(isRunId),
   })
   .superRefine((query, check) => {
-    for (const key of Object.keys(query)) {
-      if (LIST_RUNS_PARAMETERS.has(key) || key.startsWith(METADATA_PARAMETER)) continue;
+    for (const [key, value] of Object.entries(query)) {
+      if (LIST_RUNS_PARAMETERS.has(key)) continue;
+      if (key.startsWith(METADATA_PARAMETER)) {
+        const message = whyNotMetadata(key, value);
+        if (message) check.addIssue({ code: "custom", path: [key], message });
+        continue;
+      }
       check.addIssue({
         code: "custom",
         path: [key],
@@ -332,6 +341,14 @@ export const listRunsQuery = z
   })
   .openapi("ListRuns");
 const LIST_RUNS_PARAMETERS = new Set(["workflow", "state", "since", "until", "limit", "cursor"]);
+
+/** A value that no run's metadata can have finds none: better said than searched for. */
+function whyNotMetadata(key: string, value: unknown): string | undefined {
+  if (typeof value !== "string") return "is given more than once";
+  return `${key}${value}`.includes("\0")
+    ? "holds the character U+0000, which no metadata has"
+    : undefined;
+}
 
 /** The metadata that a list's query asks for. */
 export function metadataOf(query: Record<string, unknown>): Metadata {
@@ -343,7 +360,16 @@ export function metadataOf(query: Record<string, unknown>): Metadata {
   return found;
 }
 
-export const pageQuerySchema = z.strictObject(pageQuery);
+const LOG_CURSOR = /^[^/]+\/\d{1,9}\/\d{1,9}$/;
+
+export const listWorkflowsQuery = z.strictObject({
+  limit,
+  cursor: cursor((text) => name.safeParse(text).success),
+});
+export const listLogsQuery = z.strictObject({
+  limit,
+  cursor: cursor((text) => LOG_CURSOR.test(text) && isId(text.split("/", 1)[0] ?? "")),
+});
 export const waitQuery = z.strictObject({
   waitMs: z.coerce
     .number()
@@ -357,4 +383,4 @@ export const runParameters = z.object({ id: runId });
 export const nameParameters = z.object({ name });
 export const tenantParameters = z.object({ id });
 export const tokenParameters = z.object({ id, token: id });
-export const shardParameters = z.object({ number: z.coerce.number().int().min(0) });
+export const shardParameters = z.object({ number: z.int().min(0) });

@@ -12,19 +12,21 @@ const list = createRoute({
   method: "get",
   path: "/shards",
   tags: ["Workers"],
+  operationId: "listShards",
   summary: "List the shards a worker connects to",
-  responses: answers({ 200: ["Every shard of the tenant", shardsSchema] }, ["unauthenticated"]),
+  responses: answers({ 200: ["Every shard of the tenant", shardsSchema] }, []),
 });
 
 const session = createRoute({
   method: "get",
   path: "/shards/{number}/session",
   tags: ["Workers"],
+  operationId: "openSession",
   summary: "Open a worker's WebSocket to a shard",
   description:
     "Subprotocol `skein.v1`; docs/protocol.md describes the frames. The token may come as a second subprotocol, `skein.token.TOKEN`.",
   request: { params: shardParameters },
-  responses: answers({}, ["upgrade_required", "not_found", "unauthenticated"]),
+  responses: answers({}, ["upgrade_required", "not_found"]),
 });
 
 export const shards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid });
@@ -37,11 +39,12 @@ shards.openapi(list, (context) => {
 
 shards.openAPIRegistry.registerPath(session);
 shards.get("/shards/:number/session", async (context) => {
-  const number = Number(context.req.param("number"));
-  if (!Number.isInteger(number) || number < 0 || number >= context.var.shards) {
+  const asked = context.req.param("number");
+  const number = Number(asked);
+  if (!/^(0|[1-9]\d*)$/.test(asked) || number >= context.var.shards) {
     throw new ProblemError(
       "not_found",
-      `There is no shard ${context.req.param("number")}. GET /api/v1/shards lists them.`,
+      `There is no shard ${asked}. GET /api/v1/shards lists them.`,
     );
   }
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {

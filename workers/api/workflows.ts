@@ -11,13 +11,13 @@ import { buildDag } from "../definitions/dag.ts";
 import { checksumOf } from "../definitions/canonical-json.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
 import type { AppTypes } from "../environment.ts";
-import { answers, json, refuseInvalid } from "./openapi.ts";
+import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import {
   definitionSchema,
+  listWorkflowsQuery,
   nameParameters,
   pageOf,
-  pageQuerySchema,
   registeredWorkflowSchema,
   workflowSchema,
 } from "./schemas.ts";
@@ -26,6 +26,7 @@ const register = createRoute({
   method: "put",
   path: "/workflows/{name}",
   tags: ["Workflows"],
+  operationId: "registerWorkflow",
   summary: "Register a workflow",
   description:
     "Makes a new version when the definition differs from the active one, and nothing otherwise: safe to call at every start of a worker.",
@@ -35,7 +36,7 @@ const register = createRoute({
       200: ["The version was there", registeredWorkflowSchema],
       201: ["A new version", registeredWorkflowSchema],
     },
-    ["invalid_request", "invalid_workflow", "malformed_json", "unauthenticated"],
+    [...BODY_PROBLEMS, "invalid_workflow"],
   ),
 });
 
@@ -43,20 +44,22 @@ const list = createRoute({
   method: "get",
   path: "/workflows",
   tags: ["Workflows"],
+  operationId: "listWorkflows",
   summary: "List workflows",
-  request: { query: pageQuerySchema },
-  responses: answers({ 200: ["By name", pageOf(workflowSchema)] }, ["unauthenticated"]),
+  request: { query: listWorkflowsQuery },
+  responses: answers({ 200: ["By name", pageOf(workflowSchema)] }, ["invalid_request"]),
 });
 
 const read = createRoute({
   method: "get",
   path: "/workflows/{name}",
   tags: ["Workflows"],
+  operationId: "readWorkflow",
   summary: "Read a workflow",
   request: { params: nameParameters },
   responses: answers({ 200: ["The workflow and its active version", workflowSchema] }, [
     "workflow_not_found",
-    "unauthenticated",
+    "invalid_request",
   ]),
 });
 
@@ -72,10 +75,13 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
     }
     const dag = buildDag(definition);
     if ("findings" in dag) {
-      const [first] = dag.findings;
-      throw new ProblemError("invalid_workflow", `${first?.path}: ${first?.message}.`, {
-        fields: dag.findings,
-      });
+      const [first, ...rest] = dag.findings;
+      const others = rest.length > 0 ? ` (and ${rest.length} more)` : "";
+      throw new ProblemError(
+        "invalid_workflow",
+        `In the body, ${first?.path}: ${first?.message}${others}.`,
+        { fields: dag.findings },
+      );
     }
     const { tenant, log } = context.var;
     const {
@@ -119,7 +125,10 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
     const { name } = context.req.valid("param");
     const found = await readWorkflow(connectReads(context.env), context.var.tenant, name);
     if (found === undefined) {
-      throw new ProblemError("workflow_not_found", `No workflow "${name}" is registered.`);
+      throw new ProblemError(
+        "workflow_not_found",
+        `No workflow "${name}" is registered. GET /api/v1/workflows lists those that are.`,
+      );
     }
     return context.json(found, 200);
   });

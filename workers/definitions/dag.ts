@@ -3,7 +3,7 @@
  */
 import type { RegisterRequest } from "../../database/functions.ts";
 import type { WorkflowDefinition } from "../../protocol/http.ts";
-import { DEFAULT_TIMEOUT_MS } from "../../protocol/limits.ts";
+import { DEFAULT_TIMEOUT_MS, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
 
 export type DagRow = RegisterRequest["dag"][number];
 export type DagFinding = { path: string; message: string };
@@ -25,6 +25,13 @@ export function buildDag(
       });
   }
   const rows = steps.map((step, number): DagRow => {
+    const action = step.action ?? `${definition.name}:${step.name}`;
+    if (action.length > MAX_NAME_LENGTH) {
+      findings.push({
+        path: `steps[${number}].action`,
+        message: `"${action}" has ${action.length} characters: shorten a name, or give an action of at most ${MAX_NAME_LENGTH}`,
+      });
+    }
     const parents = new Set<number>();
     for (const [index, parent] of (step.parents ?? []).entries()) {
       const path = `steps[${number}].parents[${index}]`;
@@ -36,7 +43,7 @@ export function buildDag(
     return {
       step: number,
       name: step.name,
-      action: step.action ?? `${definition.name}:${step.name}`,
+      action,
       parents: [...parents],
       children: [],
       descendants: [],

@@ -16,19 +16,26 @@ export interface Definitions {
   triggers: Triggers;
 }
 
-const remembered = new Map<string, Promise<Definitions>>();
+const remembered = new Map<string, Definitions>();
 
-export function definitionsOf(env: Environment, tenant: string): Promise<Definitions> {
-  const known = remembered.get(tenant);
-  if (known) return known;
-  const reading = read(env, tenant);
-  remembered.set(tenant, reading);
-  reading.catch(() => remembered.delete(tenant));
+/** What this isolate remembers, which may be old; undefined when it remembers nothing. */
+export function rememberedDefinitions(tenant: string): Definitions | undefined {
+  return remembered.get(tenant);
+}
+
+/**
+ * Reads them, and remembers them for the next call. The reading itself is not shared between
+ * requests: it ends with the request that began it, and whoever else awaited it would wait for ever.
+ */
+export async function readDefinitionsOf(env: Environment, tenant: string): Promise<Definitions> {
+  const definitions = await read(env, tenant);
+  remembered.delete(tenant);
+  remembered.set(tenant, definitions);
   for (const oldest of remembered.keys()) {
     if (remembered.size <= MAX_TENANTS) break;
     remembered.delete(oldest);
   }
-  return reading;
+  return definitions;
 }
 
 /** They have changed: read them again when they are next needed. */

@@ -1,0 +1,140 @@
+/**
+ * What is measured, by name: the names, the shape of each load, and the marks. Names are a contract
+ * with whoever reads the JSON; a mark is for a real Postgres with its default durability.
+ */
+import { ONE_STEP, THREE_STEPS } from "./workflows.ts";
+
+export interface ThroughputScenario {
+  kind: "throughput";
+  name: string;
+  unit: "runs/s" | "chains/s";
+  workflow: string;
+  steps: number;
+  /** Runs started by one API call. */
+  runsPerCall: number;
+  callsInFlight: number;
+  mark: Mark;
+}
+
+export interface LatencyScenario {
+  kind: "latency";
+  name: "start-latency" | "chain-3-latency";
+  unit: "ms";
+  workflow: string;
+  steps: number;
+  /** Mean milliseconds between two runs. */
+  gapMs: number;
+  mark: Mark;
+}
+
+export type Scenario = ThroughputScenario | LatencyScenario;
+
+export interface Mark {
+  bound: "at least" | "at most";
+  value: number;
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    kind: "throughput",
+    name: "single-step-batched",
+    unit: "runs/s",
+    workflow: ONE_STEP,
+    steps: 1,
+    runsPerCall: 100,
+    callsInFlight: 8,
+    mark: { bound: "at least", value: 8_000 },
+  },
+  {
+    kind: "throughput",
+    name: "single-step",
+    unit: "runs/s",
+    workflow: ONE_STEP,
+    steps: 1,
+    runsPerCall: 1,
+    callsInFlight: 200,
+    mark: { bound: "at least", value: 2_500 },
+  },
+  {
+    kind: "throughput",
+    name: "chain-3",
+    unit: "chains/s",
+    workflow: THREE_STEPS,
+    steps: 3,
+    runsPerCall: 100,
+    callsInFlight: 8,
+    mark: { bound: "at least", value: 3_000 },
+  },
+  {
+    kind: "latency",
+    name: "start-latency",
+    unit: "ms",
+    workflow: ONE_STEP,
+    steps: 1,
+    gapMs: 50,
+    mark: { bound: "at most", value: 5 },
+  },
+  {
+    kind: "latency",
+    name: "chain-3-latency",
+    unit: "ms",
+    workflow: THREE_STEPS,
+    steps: 3,
+    gapMs: 50,
+    mark: { bound: "at most", value: 13 },
+  },
+];
+
+/** How long and how often everything is measured. */
+export interface Effort {
+  name: "full" | "quick";
+  repetitions: number;
+  /** Milliseconds one repetition of a throughput takes, about. */
+  repetitionMs: number;
+  /** After so long a throughput is repeated no more, so that a slow machine still comes to an end. */
+  limitMs: number;
+  /** Runs whose latency is measured. */
+  samples: number;
+  /** Gathers statistics once there are rows, instead of leaving that to autovacuum as a user would. */
+  isAnalyzed: boolean;
+}
+
+export const FULL: Effort = {
+  name: "full",
+  repetitions: 5,
+  repetitionMs: 3_000,
+  limitMs: 60_000,
+  samples: 200,
+  isAnalyzed: false,
+};
+export const QUICK: Effort = {
+  name: "quick",
+  repetitions: 3,
+  repetitionMs: 800,
+  limitMs: 10_000,
+  samples: 60,
+  isAnalyzed: false,
+};
+
+/** One row of the report. Latencies are in milliseconds. */
+export interface Result {
+  name: string;
+  unit: string;
+  /** Of the repetitions; for a latency of all samples, and the same as `p50`. */
+  median: number;
+  /** For latencies only. */
+  p50: number | null;
+  p99: number | null;
+  /** (largest − smallest) / median of the repetitions. */
+  spread: number;
+  /** The same commits sent as SQL alone: runs a second, or milliseconds of the round trips. */
+  raw: number;
+  /** Skein's figure / `raw`: at most about 1 for a throughput, at least about 1 for a latency. */
+  ratio: number;
+}
+
+export interface Measured {
+  results: Result[];
+  /** Where the time goes, one short line each. */
+  notes: string[];
+}

@@ -1,0 +1,158 @@
+/**
+ * What is one tenant's, another can't see, start or stop. Goes through every operation of the OpenAPI
+ * document: a new one without a test here fails.
+ */
+import { beforeAll, describe, expect, test } from "vitest";
+import { createWorld, type World } from "../support/world.ts";
+import { ask, expectNoTrace, expectProblem, listOperations } from "./answers.ts";
+
+/** Whose things they are, and who tries to get at them. */
+let owner: World;
+let other: World;
+let runs: string[];
+let token: string;
+
+const SECRET = "a-word-that-only-the-owner-has";
+
+beforeAll(async () => {
+  owner = await createWorld();
+  other = await createWorld();
+  await owner.register({ name: SECRET, events: [SECRET], steps: [{ name: "only" }] });
+  const worker = await owner.connectWorker({ actions: [`${SECRET}:only`], slots: 1 });
+  const start = {
+    workflow: SECRET,
+    input: SECRET,
+    metadata: { of: SECRET },
+    idempotencyKey: SECRET,
+  };
+  const first = await owner.startRun(start);
+  const { task, attempt, ...rest } = await worker.receiveTask();
+  const line = { level: "info" as const, message: SECRET, at: Date.now() };
+  worker.say({ type: "log", task, attempt, first: 0, lines: [line] });
+  worker.complete({ task, attempt, ...rest }, SECRET);
+  await worker.receive("recorded");
+  worker.say({ type: "drain" });
+  runs = [first.id, (await owner.startRun({ workflow: SECRET })).id];
+  const [row] = await owner.sql("select id from v1.api_token where tenant_id = $1", [owner.tenant]);
+  token = String(row?.["id"]);
+});
+
+/** How the other tenant tries each operation on what is the owner's; by operation. */
+const ATTEMPTS: Record<string, () => Promise<void>> = {
+  registerWorkflow: async () => {
+    const definition = { name: SECRET, steps: [{ name: "taken-over" }] };
+    const { status, body } = await ask<{ id: string }>(
+      other,
+      "PUT",
+      `/workflows/${SECRET}`,
+      definition,
+    );
+    expect(status).toBe(201); // a workflow of its own, of the same name
+    expect(JSON.stringify(await owner.call("GET", `/workflows/${SECRET}`))).not.toContain(body.id);
+    await renewOther();
+  },
+  listWorkflows: () => seesNothing("/workflows"),
+  readWorkflow: () => isNotFound(`/workflows/${SECRET}`, "workflow_not_found"),
+  startRun: async () => {
+    const asked = await ask(other, "POST", "/runs", { workflow: SECRET });
+    await expectProblem(asked, "workflow_not_found", /No workflow/);
+  },
+  startRuns: async () => {
+    const asked = await ask(other, "POST", "/runs/bulk", { runs: [{ workflow: SECRET }] });
+    await expectProblem(asked, "workflow_not_found", /No workflow/);
+  },
+  listRuns: async () => {
+    for (const query of ["", `workflow=${SECRET}`, `metadata.of=${SECRET}`, `cursor=${runs[1]}`]) {
+      await seesNothing(`/runs?${query}`);
+    }
+  },
+  readRun: async () => {
+    for (const run of runs) await isNotFound(`/runs/${run}`, "run_not_found");
+  },
+  readRunResult: async () => {
+    for (const run of runs) {
+      await isNotFound(`/runs/${run}/result`, "run_not_found");
+      await isNotFound(`/runs/${run}/result?waitMs=60000`, "run_not_found");
+    }
+  },
+  listRunLogs: () => isNotFound(`/runs/${runs[0]}/logs`, "run_not_found"),
+  publishEvent: async () => {
+    const event = { key: SECRET, idempotencyKey: SECRET };
+    const { body } = await ask(other, "POST", "/events", event);
+    expect(body).toMatchObject({ created: true, runs: [] });
+  },
+  publishEvents: async () => {
+    const { body } = await ask(other, "POST", "/events/bulk", { events: [{ key: SECRET }] });
+    expect(body).toMatchObject({ events: [{ created: true, runs: [] }] });
+  },
+  listShards: async () => {
+    const { body } = await ask(other, "GET", "/shards");
+    expect(JSON.stringify(body)).not.toContain(owner.tenant);
+  },
+  openSession: async () => {
+    // The owner's second run is queued: a session at its shard would get it.
+    const worker = await other.connectWorker({ actions: [`${SECRET}:only`] });
+    await other.register({ name: "own", steps: [{ name: "x", action: `${SECRET}:only` }] });
+    const { id } = await other.startRun({ workflow: "own" });
+    const task = await worker.receiveTask({ run: id });
+    const stolen = `${runs[1]?.slice(0, 32)}0001`;
+    worker.complete({ ...task, task: stolen }, "forged");
+    worker.complete(task);
+    await worker.receive("recorded");
+    for (const frame of worker.unread) {
+      expect(frame).toMatchObject({ task: stolen, type: expect.stringMatching(/^(gone|stale)$/) });
+    }
+    await renewOther();
+  },
+  createTenant: () => isClosed("POST", "/admin/tenants", { name: "theirs" }),
+  listTenants: () => isClosed("GET", "/admin/tenants"),
+  createToken: () => isClosed("POST", `/admin/tenants/${owner.tenant}/tokens`, { name: "x" }),
+  listTokens: () => isClosed("GET", `/admin/tenants/${owner.tenant}/tokens`),
+  revokeToken: () => isClosed("DELETE", `/admin/tenants/${owner.tenant}/tokens/${token}`),
+};
+
+/** Gives the other tenant a new life, so that nothing of its own is taken for the owner's. */
+async function renewOther(): Promise<void> {
+  other = await createWorld();
+}
+
+async function seesNothing(path: string): Promise<void> {
+  const { status, body } = await ask(other, "GET", path);
+  expect(status).toBe(200);
+  expect(body).toEqual({ items: [], nextCursor: null });
+}
+
+async function isNotFound(
+  path: string,
+  code: "run_not_found" | "workflow_not_found",
+): Promise<void> {
+  expect((await owner.call("GET", path.replace("waitMs=60000", "waitMs=0"))).status).toBe(200);
+  await expectProblem(await ask(other, "GET", path), code, /^(There is no|No) /);
+}
+
+async function isClosed(method: string, path: string, body?: unknown): Promise<void> {
+  for (const { token: theirs } of [other, owner]) {
+    const headers = { authorization: `Bearer ${theirs}` };
+    await expectProblem(
+      await ask(other, method, path, body, headers),
+      "unauthenticated",
+      /ADMIN_SECRET/,
+    );
+  }
+}
+
+test("every operation is tried by another tenant here", async () => {
+  const operations = (await listOperations()).map(({ operation }) => operation.operationId);
+  expect(Object.keys(ATTEMPTS).toSorted()).toEqual(operations.toSorted());
+});
+
+describe("another tenant gets nothing of the owner's, and changes nothing of it, by", () => {
+  test.each(Object.entries(ATTEMPTS))("%s", async (_operation, attempt) => {
+    await expectNoTrace(owner, attempt);
+  });
+});
+
+test("the owner's own idempotency keys still mean the owner's run", async () => {
+  const again = await owner.startRun({ workflow: SECRET, idempotencyKey: SECRET });
+  expect(again).toEqual({ id: runs[0], created: false });
+});

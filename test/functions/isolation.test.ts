@@ -1,0 +1,101 @@
+/**
+ * Tenants apart: whatever a commit of one names of another's, nothing of the other's changes.
+ */
+import { describe, expect, inject, test } from "vitest";
+import type { LogLine } from "../../protocol/session.ts";
+import {
+  begun,
+  completed,
+  failed,
+  lost,
+  openPool,
+  type StartedRun,
+  TestShard,
+  timedOut,
+} from "./support.ts";
+
+const LINE: LogLine = { level: "info", message: "mine now", at: 1 };
+
+describe.each(inject("databases"))("tenants on $name", (database) => {
+  const pool = openPool(database);
+
+  /** A tenant with a run in hand and one in the queue, and an intruder. */
+  async function victimAndIntruder(): Promise<{
+    victim: TestShard;
+    held: StartedRun;
+    queued: StartedRun;
+    intruder: TestShard;
+  }> {
+    const victim = await TestShard.create(pool);
+    const workflow = await victim.register("pair", { a: [], b: ["a"] });
+    const held = await victim.startRun(workflow, { k: "key" });
+    const queued = await victim.startRun(workflow, { s: [0] });
+    const intruder = await TestShard.create(pool);
+    await intruder.register("pair", { a: [], b: ["a"] });
+    return { victim, held, queued, intruder };
+  }
+
+  test("results and start records of another tenant's tasks are not applied", async () => {
+    const { victim, held, queued, intruder } = await victimAndIntruder();
+    const before = await victim.picture();
+    for (const result of [completed, failed, timedOut]) {
+      const results = [result(held.task("a")), result(queued.task("a"))];
+      expect((await intruder.commit({ results })).ready ?? []).toEqual([]);
+    }
+    await intruder.commit({ results: [lost(held.task("a"))], started: [begun(queued.task("a"))] });
+    expect(await victim.picture()).toEqual(before);
+    expect([await intruder.queued(), await intruder.handouts()]).toEqual([[], {}]);
+  });
+
+  test("a start under another tenant's run id, and a key it has, change nothing of its own", async () => {
+    const { victim, held, intruder } = await victimAndIntruder();
+    const before = await victim.picture();
+    const workflow = await intruder.register("one", { a: [] });
+    const start = intruder.start(workflow, { id: held.run });
+    const keyed = intruder.start(workflow, { k: "key" });
+    await intruder.commit({ starts: [start, keyed] });
+    expect(await victim.picture()).toEqual(before);
+    expect(await intruder.hasRun(keyed.id)).toBe(true);
+  });
+
+  test("refills and settled handouts reach only the tenant's own shard", async () => {
+    const { victim, intruder } = await victimAndIntruder();
+    const before = await victim.picture();
+    const reply = await intruder.commit({ take: { "pair:a": 9 }, settled: [1, 2], backlog: true });
+    expect(reply.ready ?? []).toEqual([]);
+    expect(reply.backlog).toEqual([]);
+    expect(await victim.picture()).toEqual(before);
+  });
+
+  test("lines logged to another tenant's task are not kept", async () => {
+    const { victim, held, intruder } = await victimAndIntruder();
+    const before = await victim.picture();
+    await intruder.commit({ logs: [{ t: held.task("a"), a: 1, n: 0, l: [LINE] }] });
+    expect(await victim.picture()).toEqual(before);
+  });
+
+  test("a recovery neither leases, queues nor writes off another tenant's tasks", async () => {
+    const { victim, held, queued, intruder } = await victimAndIntruder();
+    const before = await victim.picture();
+    const tasks = [held.task("a"), queued.task("a")];
+    await intruder.commit({ carried: tasks });
+    const { leased } = await intruder.recover(tasks.map((t) => ({ t, a: 1 })));
+    await intruder.commit({ carried: tasks });
+    await intruder.recover([], { epoch: 0 });
+    expect(leased).toEqual([]);
+    expect(await intruder.queued()).toEqual([]);
+    expect(await victim.picture()).toEqual(before);
+  });
+
+  test("another tenant's workflows, versions and definitions can't be read", async () => {
+    const { victim, intruder } = await victimAndIntruder();
+    const { version } = await victim.register("secret", { a: [] });
+    const [row] = await intruder.rows(
+      `select v1.read_versions($1, array[$2::uuid]) as versions, v1.read_active_version($1, 'secret') as active,
+              v1.read_definitions($1)->'workflows'->0->>'name' as name,
+              jsonb_array_length(v1.read_definitions($1)->'workflows') as workflows`,
+      [intruder.tenant, version],
+    );
+    expect(row).toEqual({ versions: [], active: null, name: "pair", workflows: 1 });
+  });
+});

@@ -1,0 +1,136 @@
+/**
+ * The lifecycle tables of `protocol/states.ts` against the database: whatever state a task is in,
+ * whatever happens to it, it is then in the state the table says.
+ */
+import { describe, expect, inject, test } from "vitest";
+import type { CommitReply } from "../../database/rows.ts";
+import {
+  ATTEMPT_OUTCOMES,
+  FINISHED_RUN_STATES,
+  isFinishedRun,
+  RUN_STATES,
+  TASK_EVENTS,
+  TASK_STATES,
+  TASK_TRANSITIONS,
+  type TaskEvent,
+} from "../../protocol/states.ts";
+import {
+  begun,
+  completed,
+  failed,
+  lost,
+  openPool,
+  type StartedRun,
+  TestShard,
+  timedOut,
+} from "./support.ts";
+
+const EVERY_TRANSITION = TASK_STATES.flatMap((state) =>
+  TASK_EVENTS.map((event) => ({ state, event, next: TASK_TRANSITIONS[state][event] })),
+);
+
+describe.each(inject("databases"))("the lifecycle on $name", (database) => {
+  const pool = openPool(database);
+
+  test.each(EVERY_TRANSITION)("a $state task: $event → $next", async ({ state, event, next }) => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { parent: [], child: ["parent"] });
+    const run = await shard.startRun(workflow);
+    // The child stands for any task; what happens to its parent is legal whatever its own state.
+    await shard.rows("update v1.task set state = $2 where id = $1", [run.task("child"), state]);
+    const before = await shard.task(run.task("child"));
+    await happen(shard, run, event);
+    const after = await shard.task(run.task("child"));
+    if (next === "ignored") expect(after).toEqual(before);
+    else expect(after.state).toBe(next);
+  });
+
+  test.each(FINISHED_RUN_STATES)("a %s run never changes", async (state) => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("one", { a: [] });
+    const { run, task } = await shard.startRun(workflow);
+    await shard.rows("update v1.workflow_run set state = $2, remaining = 0 where id = $1", [
+      run,
+      state,
+    ]);
+    await shard.rows("update v1.task set state = 'completed', attempt = 1 where id = $1", [
+      task("a"),
+    ]);
+    const before = await shard.picture();
+    for (const attempt of [1, 2]) {
+      await shard.commit({ started: [begun(task("a"), attempt)] });
+      for (const report of [
+        completed(task("a"), 1, attempt),
+        failed(task("a"), attempt),
+        lost(task("a"), attempt),
+      ]) {
+        await shard.commit({ results: [report] });
+      }
+    }
+    expect(await shard.picture()).toEqual(before);
+  });
+
+  test("a run is queued until its first attempt began, then running until all has ended", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [], b: ["a"] });
+    const { run, task } = await shard.startRun(workflow);
+    expect(await shard.run(run)).toMatchObject({ state: "queued", started_at: null });
+    await shard.commit({ started: [begun(task("a"), 1, 1_000)] });
+    expect(await shard.run(run)).toMatchObject({ state: "running", started_at: new Date(1_000) });
+    await shard.commit({ results: [completed(task("a"))] });
+    expect(await shard.run(run)).toMatchObject({
+      state: "running",
+      remaining: 1,
+      finished_at: null,
+    });
+    const { finished } = await shard.commit({ results: [completed(task("b"))] });
+    expect(finished).toEqual([{ run, state: "completed" }]);
+    const ended = await shard.run(run);
+    expect(ended).toMatchObject({ state: "completed", remaining: 0, started_at: new Date(1_000) });
+    expect(ended.finished_at).toBeInstanceOf(Date);
+  });
+
+  test("a result makes a queued run running, without a start record", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [], b: ["a"] });
+    const { run, task } = await shard.startRun(workflow);
+    await shard.commit({ results: [{ ...completed(task("a")), b: 5_000, f: 6_000 }] });
+    expect(await shard.run(run)).toMatchObject({ state: "running", started_at: new Date(5_000) });
+    const times = { started_at: new Date(5_000), finished_at: new Date(6_000), worker: "worker" };
+    expect(await shard.task(task("a"))).toMatchObject(times);
+  });
+
+  test("the database knows exactly the states and outcomes of the protocol", async () => {
+    const enums = await pool.query(
+      `select typname as name, array_agg(enumlabel::text order by enumsortorder) as labels
+         from pg_enum join pg_type t on t.oid = enumtypid
+         where t.typnamespace = 'v1'::regnamespace group by typname order by typname`,
+    );
+    expect(enums.rows).toEqual([
+      { name: "attempt_outcome", labels: [...ATTEMPT_OUTCOMES] },
+      { name: "run_state", labels: [...RUN_STATES] },
+      { name: "task_state", labels: [...TASK_STATES] },
+    ]);
+    expect(RUN_STATES.filter(isFinishedRun)).toEqual([...FINISHED_RUN_STATES]);
+  });
+});
+
+function happen(shard: TestShard, { task }: StartedRun, event: TaskEvent): Promise<CommitReply> {
+  const [parent, child] = [task("parent"), task("child")];
+  switch (event) {
+    case "parents_completed":
+      return shard.commit({ results: [completed(parent)] });
+    case "parent_failed":
+      return shard.commit({ results: [failed(parent)] });
+    case "started":
+      return shard.commit({ started: [begun(child)] });
+    case "completed":
+      return shard.commit({ results: [completed(child)] });
+    case "failed":
+      return shard.commit({ results: [failed(child)] });
+    case "timed_out":
+      return shard.commit({ results: [timedOut(child)] });
+    case "lost":
+      return shard.commit({ results: [lost(child)] });
+  }
+}
