@@ -159,7 +159,8 @@ export class Committer {
       return first;
     }
     const middle = transitions.length >> 1;
-    this.#halves.push(transitions.slice(0, middle), transitions.slice(middle));
+    // Before the halves of others: a later transition of the same run may be among them.
+    this.#halves.unshift(transitions.slice(0, middle), transitions.slice(middle));
     return undefined;
   }
 
