@@ -18,6 +18,7 @@ export class HttpConnection {
   readonly #port: number;
   readonly #headers: string;
   #socket: Socket | undefined;
+  #closed: Promise<void> = Promise.resolve();
   #received = "";
   #waiting: PromiseWithResolvers<HttpAnswer> | undefined;
 
@@ -28,6 +29,11 @@ export class HttpConnection {
     this.#headers = `host: ${hostname}:${port}\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n`;
   }
 
+  /** Resolves when the present connection has been closed, by whichever side. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
   async open(): Promise<void> {
     const socket = connect({ host: this.#host, port: this.#port, noDelay: true });
     socket.setEncoding("latin1"); // One character a byte, as content-length counts.
@@ -36,6 +42,7 @@ export class HttpConnection {
     socket.on("error", (error) => this.#end(socket, error));
     socket.on("close", () => this.#end(socket, new Error("the connection was closed")));
     this.#socket = socket;
+    this.#closed = new Promise((resolve) => socket.once("close", () => resolve()));
     this.#received = "";
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);

@@ -111,7 +111,7 @@ export const QUICK: Effort = {
   name: "quick",
   repetitions: 3,
   repetitionMs: 800,
-  limitMs: 10_000,
+  limitMs: 6_000,
   samples: 60,
   isAnalyzed: false,
 };
