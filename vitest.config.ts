@@ -19,7 +19,7 @@ export default defineConfig({
           name: "pure",
           include: [
             "test/*.test.ts",
-            "test/{bench,dispatcher,examples,protocol,sdk,workers}/**/*.test.ts",
+            "test/{bench,dispatcher,examples,expressions,protocol,sdk,workers}/**/*.test.ts",
           ],
           testTimeout: 30_000,
           hookTimeout: 30_000,
@@ -52,7 +52,10 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
-          include: ["test/{shard,api}/**/*.test.ts"],
+          include: [
+            "test/{shard,api}/**/*.test.ts",
+            "test/expressions/{evaluation,language}.test.ts", // in both runtimes
+          ],
           globalSetup: DATABASES,
           testTimeout: 30_000,
           hookTimeout: 30_000,

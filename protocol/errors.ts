@@ -39,6 +39,27 @@ export interface Problem {
   requestId?: string;
 }
 
+/**
+ * What can be wrong with an expression. The first group is found when it is stored, the second when
+ * it is evaluated; `type_error`, `wrong_result` and `bad_pattern` are found as early as can be.
+ */
+export const EXPRESSION_ERRORS = {
+  syntax_error: "The expression is not CEL",
+  unknown_variable: "The expression names a variable or field that is not there",
+  unknown_function: "The expression calls a function that is not there",
+  type_error: "An operation does not take values of these types",
+  wrong_result: "The expression answers another type than is asked for",
+  bad_literal: "A literal can never be converted as the expression asks",
+  bad_pattern: "A pattern is not RE2, or too large",
+  too_large: "The expression is too long",
+  too_complex: "The expression is too deeply nested, or has too many parts",
+
+  no_such_key: "The data has no such key or index",
+  evaluation_failed: "An operation failed on the data",
+  too_much_work: "The expression would work through too much data",
+} as const satisfies Record<string, string>;
+export type ExpressionErrorCode = keyof typeof EXPRESSION_ERRORS;
+
 /** Codes of `error` frames. After one the shard closes the socket with the close code beside it. */
 export const SESSION_ERRORS = {
   malformed_message: { close: 4400, title: "The message is not JSON of the protocol's shape" },

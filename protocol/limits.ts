@@ -36,6 +36,9 @@ export const MAX_SESSION_ACTIONS = 2_000;
 /** Slots one session may offer. */
 export const MAX_SESSION_SLOTS = 10_000;
 
+/** Characters of one expression: it is read whole before it is known to be reasonable. */
+export const MAX_EXPRESSION_LENGTH = 4_096;
+
 /** Bytes of an error's message or stack; more is cut by the SDK and refused by the shard. */
 export const MAX_ERROR_BYTES = 16 * 1024;
 

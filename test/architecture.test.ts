@@ -9,6 +9,7 @@ import { describe, expect, test } from "vitest";
 const ROOT = join(import.meta.dirname, "..");
 const SOURCE = [
   "protocol",
+  "expressions",
   "telemetry",
   "database",
   "durable-objects",
@@ -24,14 +25,28 @@ const LONGER: Record<string, string> = {};
 /** For each place, what it may import. The longest matching place counts; all may import themselves. */
 const MAY_IMPORT: Record<string, string[]> = {
   protocol: [],
+  expressions: ["protocol"],
   telemetry: [],
   sdk: ["protocol"],
   database: ["protocol"],
   migrations: [],
-  "durable-objects/dispatcher": ["protocol", "database/rows.ts"],
-  "durable-objects": ["protocol", "telemetry", "database", "durable-objects/dispatcher"],
-  "workers/matching": ["protocol"],
-  workers: ["protocol", "telemetry", "database", "durable-objects", "workers/matching"],
+  "durable-objects/dispatcher": ["protocol", "expressions", "database/rows.ts"],
+  "durable-objects": [
+    "protocol",
+    "expressions",
+    "telemetry",
+    "database",
+    "durable-objects/dispatcher",
+  ],
+  "workers/matching": ["protocol", "expressions"],
+  workers: [
+    "protocol",
+    "expressions",
+    "telemetry",
+    "database",
+    "durable-objects",
+    "workers/matching",
+  ],
 };
 
 function filesOf(folder: string, endings: string[]): string[] {
@@ -79,11 +94,13 @@ describe("dependencies", () => {
     expect(wrong).toEqual([]);
   });
 
-  test("of the decisions on the platform, the clock and the network do not exist", () => {
+  test("of the decisions and of expressions on platform, clock and network do not exist", () => {
     const wrong = sources
-      .filter((file) => file.startsWith("durable-objects/dispatcher/"))
+      .filter((file) => /^(durable-objects\/dispatcher|expressions)\//.test(file))
       .filter((file) =>
-        /cloudflare:|Date\.now|setTimeout|fetch\(/.test(readFileSync(join(ROOT, file), "utf8")),
+        /cloudflare:|"node:|\bBuffer\b|Date\.now|setTimeout|fetch\(/.test(
+          readFileSync(join(ROOT, file), "utf8"),
+        ),
       );
     expect(wrong).toEqual([]);
   });
