@@ -4,6 +4,7 @@
  */
 import type { Json } from "../protocol/json.ts";
 import { describeEvaluationFailure } from "./descriptions.ts";
+import { type EqualityClause, findEqualityClauses } from "./equality-clauses.ts";
 import type { ExpressionError } from "./errors.ts";
 import { type ResultKind, type ResultValues, toResult } from "./json-results.ts";
 import type { Program } from "./program.ts";
@@ -47,5 +48,10 @@ export class Expression<Kind extends ResultKind = ResultKind> {
     return evaluation.ok
       ? { isMatch: evaluation.value }
       : { isMatch: false, error: evaluation.error };
+  }
+
+  /** The equalities without which a condition does not match: what to index it by. */
+  equalityClauses(this: Expression<"bool">): EqualityClause[] {
+    return findEqualityClauses(this.#program.root);
   }
 }
