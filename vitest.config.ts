@@ -54,7 +54,7 @@ export default defineConfig({
           name: "workerd",
           include: [
             "test/{shard,api}/**/*.test.ts",
-            "test/expressions/{evaluation,language}.test.ts", // in both runtimes
+            "test/expressions/{conformance,evaluation,language}.test.ts", // in both runtimes
           ],
           globalSetup: DATABASES,
           testTimeout: 30_000,
