@@ -44,6 +44,7 @@ export default defineConfig({
               bindings: {
                 DATABASE_URL: inject("main").databaseUrl,
                 NEON_ENDPOINT: inject("main").neon,
+                OWNER_URL: inject("main").ownerUrl,
                 ADMIN_SECRET: "operator-secret",
                 LOG_LEVEL: "error",
               },
@@ -65,6 +66,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "flow",
+          sequence: { groupOrder: 1 },
           include: ["test/flow/**/*.test.ts"],
           globalSetup: DATABASES,
           testTimeout: 120_000,

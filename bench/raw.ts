@@ -34,7 +34,7 @@ export class RawSql {
     const { id } = rig.raw;
     const query = async (text: string, values: unknown[]): Promise<Record<string, unknown>[]> =>
       (await rig.database.query(text, values)).rows;
-    const request = { tenant: id, shard: 0, epoch: 0, at: Date.now(), leases: [] };
+    const request = { tenant: id, shard: 0, epoch: 0, at: Date.now(), leases: [], agenda: 0 };
     const { epoch } = await recoverShard(query, request);
     const [row] = await query("select definitions_version from v1.tenant where id = $1", [id]);
     return new RawSql(rig, clients, new RawShard(id, epoch), Number(row?.["definitions_version"]));

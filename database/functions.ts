@@ -1,14 +1,17 @@
 /**
  * The SQL functions of `migrations/functions` that TypeScript calls, each as one typed function.
  */
+import type { PauseMode, StepKind } from "../protocol/states.ts";
 import type { Query } from "./connect.ts";
 import type {
   ActiveVersionRow,
+  CancelOnRow,
   CommitReply,
   DefinitionsRow,
   ReadyRow,
   RecoverReply,
   RecoverRequest,
+  RetryPolicy,
   VersionRow,
 } from "./rows.ts";
 
@@ -58,14 +61,22 @@ export interface RegisterRequest {
   name: string;
   checksum: string;
   definition: unknown;
+  /** Milliseconds a run may take. */
+  timeout?: number | undefined;
+  cancelOn?: CancelOnRow[] | undefined;
   dag: {
     step: number;
     name: string;
     action: string;
+    kind: StepKind;
     parents: number[];
     children: number[];
     descendants: number[];
     timeout: number;
+    schedule?: number | undefined;
+    /** The step that this one undoes. */
+    compensates?: number | undefined;
+    retry?: RetryPolicy | undefined;
   }[];
 }
 
@@ -75,6 +86,27 @@ export async function registerWorkflow(
 ): Promise<ActiveVersionRow & { created: boolean }> {
   const reply = await call(query, "v1.register_workflow($1::jsonb)", JSON.stringify(request));
   return reply as ActiveVersionRow & { created: boolean };
+}
+
+/** Undefined when there is no such workflow. */
+export async function pauseWorkflow(
+  query: Query,
+  tenant: string,
+  name: string,
+  mode: PauseMode,
+): Promise<ActiveVersionRow | undefined> {
+  const reply = await call(query, "v1.pause_workflow($1, $2, $3)", tenant, name, mode);
+  return (reply ?? undefined) as ActiveVersionRow | undefined;
+}
+
+/** `shards` have held runs to release, and should be nudged. Undefined: there is no such workflow. */
+export async function resumeWorkflow(
+  query: Query,
+  tenant: string,
+  name: string,
+): Promise<(ActiveVersionRow & { shards: number[] }) | undefined> {
+  const reply = await call(query, "v1.resume_workflow($1, $2)", tenant, name);
+  return (reply ?? undefined) as (ActiveVersionRow & { shards: number[] }) | undefined;
 }
 
 export interface ClockReply {

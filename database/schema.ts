@@ -3,6 +3,8 @@
  * the two together.
  */
 import {
+  bigint,
+  boolean,
   integer,
   jsonb,
   pgSchema,
@@ -16,7 +18,15 @@ import type { TaskError } from "../protocol/errors.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { LogLine } from "../protocol/session.ts";
-import { ATTEMPT_OUTCOMES, RUN_STATES, TASK_STATES } from "../protocol/states.ts";
+import {
+  ATTEMPT_OUTCOMES,
+  PAUSE_MODES,
+  RUN_STATES,
+  STEP_KINDS,
+  TASK_STATES,
+  TIMER_KINDS,
+} from "../protocol/states.ts";
+import type { CancelOnRow } from "./rows.ts";
 
 const v1 = pgSchema("v1");
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -24,6 +34,9 @@ const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date
 export const runState = v1.enum("run_state", RUN_STATES);
 export const taskState = v1.enum("task_state", TASK_STATES);
 export const attemptOutcome = v1.enum("attempt_outcome", ATTEMPT_OUTCOMES);
+export const stepKind = v1.enum("step_kind", STEP_KINDS);
+export const timerKind = v1.enum("timer_kind", TIMER_KINDS);
+export const pauseMode = v1.enum("pause_mode", PAUSE_MODES);
 
 export const workflow = v1.table("workflow", {
   id: uuid("id").primaryKey(),
@@ -31,6 +44,8 @@ export const workflow = v1.table("workflow", {
   name: text("name").notNull(),
   activeVersionId: uuid("active_version_id"),
   createdAt: time("created_at").notNull(),
+  pausedAt: time("paused_at"),
+  pauseMode: pauseMode("pause_mode"),
 });
 
 export const workflowVersion = v1.table("workflow_version", {
@@ -40,6 +55,8 @@ export const workflowVersion = v1.table("workflow_version", {
   checksum: text("checksum").notNull(),
   definition: jsonb("definition").$type<WorkflowDefinition>().notNull(),
   createdAt: time("created_at").notNull(),
+  timeoutMs: bigint("timeout_ms", { mode: "number" }),
+  cancelOn: jsonb("cancel_on").$type<CancelOnRow[]>(),
 });
 
 export const dag = v1.table(
@@ -51,9 +68,17 @@ export const dag = v1.table(
     action: text("action").notNull(),
     parents: smallint("parents").array().notNull(),
     timeoutMs: integer("timeout_ms").notNull(),
+    kind: stepKind("kind").notNull(),
+    compensates: smallint("compensates"),
   },
   (table) => [primaryKey({ columns: [table.versionId, table.step] })],
 );
+
+export const event = v1.table("event", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  runs: uuid("runs").array().notNull(),
+});
 
 export const workflowRun = v1.table("workflow_run", {
   id: uuid("id").primaryKey(),
@@ -67,6 +92,12 @@ export const workflowRun = v1.table("workflow_run", {
   shard: smallint("shard").notNull(),
   input: jsonb("input").$type<Json>().notNull(),
   metadata: jsonb("metadata").$type<Metadata>().notNull(),
+  error: jsonb("error").$type<TaskError>(),
+  replayOf: uuid("replay_of"),
+  /** Numbers of the steps whose outputs are that run's. */
+  reused: smallint("reused").array(),
+  /** The task that started it. */
+  parentId: uuid("parent_id"),
 });
 
 export const task = v1.table("task", {
@@ -99,6 +130,28 @@ export const taskOutput = v1.table("task_output", {
   taskId: uuid("task_id").primaryKey(),
   output: jsonb("output").$type<Json>().notNull(),
 });
+
+export const childRun = v1.table(
+  "child_run",
+  {
+    parentId: uuid("parent_id").notNull(),
+    key: text("key").notNull(),
+    runId: uuid("run_id").notNull(),
+    isDetached: boolean("is_detached").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.parentId, table.key] })],
+);
+
+export const timer = v1.table(
+  "timer",
+  {
+    id: uuid("id").notNull(),
+    kind: timerKind("kind").notNull(),
+    shard: smallint("shard").notNull(),
+    dueAt: time("due_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.id, table.kind, table.shard] })],
+);
 
 export const logLine = v1.table(
   "log_line",

@@ -8,14 +8,20 @@
 import { DurableObject } from "cloudflare:workers";
 import type { DatabaseConfig } from "../database/connect.ts";
 import { ShardDatabase } from "../database/shard-database.ts";
+import type { TaskError } from "../protocol/errors.ts";
+import type { WorkerRecord } from "../protocol/http.ts";
 import { PING, PONG, SUBPROTOCOL } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
-import { IDLE_CONNECTION_MS, START_RECORD_MS } from "./dispatcher/limits.ts";
+import { ALARM_DROPPED_MS, IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
+import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
+import { ShardAttempts } from "./shard-attempts.ts";
 import { ShardCommits } from "./shard-commits.ts";
+import { ShardLanding } from "./shard-landing.ts";
+import { ShardMatches } from "./shard-matches.ts";
 import { ShardSessions } from "./shard-sessions.ts";
 import { ShardState } from "./shard-state.ts";
 
@@ -30,9 +36,17 @@ export type StartAnswer =
   | { kind: "unanswered" }
   | { kind: "refused"; message: string };
 
+/** What `cancel` answers: the runs that are over, by this call or since before. */
+export type CancelAnswer =
+  | { kind: "committed"; cancelled: string[] }
+  | { kind: "overloaded" }
+  | { kind: "unanswered" };
+
 export class DispatcherShard extends DurableObject<DatabaseConfig> {
   #state: ShardState;
+  #attempts: ShardAttempts;
   #sessions: ShardSessions;
+  #matches: ShardMatches;
   #commits: ShardCommits;
   #database: ShardDatabase;
   #armedAt: number | undefined;
@@ -42,9 +56,12 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     const name = parseShardName(context.id.name);
     const log = createLogger({ tenant_id: name.tenant, shard: name.shard }, env.LOG_LEVEL);
     this.#state = new ShardState(name, context.storage, log);
-    this.#sessions = new ShardSessions(this.#state, context);
+    this.#attempts = new ShardAttempts(this.#state);
+    this.#sessions = new ShardSessions(this.#state, this.#attempts, context);
     this.#database = new ShardDatabase(env);
-    this.#commits = new ShardCommits(this.#state, this.#sessions, this.#database, {
+    this.#matches = new ShardMatches(this.#state);
+    const landing = new ShardLanding(this.#state, this.#attempts, this.#matches);
+    this.#commits = new ShardCommits(this.#state, landing, this.#database, {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
@@ -88,6 +105,55 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     return promise;
   }
 
+  /** Ends runs, and answers once that is durable. A run that has finished is left as it is. */
+  async cancel(calls: { run: string; error: TaskError }[]): Promise<CancelAnswer> {
+    const { committer, pendingCalls } = this.#state;
+    if (calls.length === 0) return { kind: "committed", cancelled: [] };
+    if (committer.isOverloaded(0)) return { kind: "overloaded" };
+    const { promise, resolve } = Promise.withResolvers<CancelAnswer>();
+    const pending = pendingCalls.add(Date.now(), () => resolve({ kind: "unanswered" }));
+    const cancelled: string[] = [];
+    let left = calls.length;
+    const settle = (): void => {
+      if (--left > 0) return;
+      pendingCalls.end(pending);
+      resolve({ kind: "committed", cancelled });
+    };
+    for (const { run, error } of calls) {
+      committer.add({
+        kind: "cancel",
+        row: { r: run, e: error },
+        bytes: 0,
+        landed: (isCancelled) => {
+          if (isCancelled) cancelled.push(run);
+          settle();
+        },
+        refused: settle,
+      });
+    }
+    this.#commits.pump();
+    return promise;
+  }
+
+  /** The workers that are connected, or were a moment ago. */
+  workers(): WorkerRecord[] {
+    return this.#sessions.list();
+  }
+
+  /** Lets a worker take no tasks, or tasks again. False: there is no such session. */
+  pauseWorker(session: string, isPaused: boolean): boolean {
+    const isKnown = this.#sessions.pause(session, isPaused);
+    this.#settle();
+    return isKnown;
+  }
+
+  /** Asks a worker to finish what it has and leave. False: there is no such session. */
+  drainWorker(session: string): boolean {
+    const isKnown = this.#sessions.drain(session);
+    this.#settle();
+    return isKnown;
+  }
+
   /** The state of a finished run, as soon as it has finished; undefined when that takes too long. */
   waitForRun(run: string, timeoutMs: number): Promise<RunState | undefined> {
     const deadline = Date.now() + timeoutMs;
@@ -95,9 +161,9 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     return this.#state.waiters.wait(run, deadline);
   }
 
-  /** Reminds the shard that Postgres has tasks for it, should its alarm have been dropped. */
+  /** Reminds the shard that Postgres has something for it: after a dropped alarm, or a resumption. */
   nudge(): void {
-    this.#commits.wantRecovery();
+    this.#commits.wantAnotherLook();
     this.#settle();
   }
 
@@ -124,8 +190,11 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     try {
       this.#armedAt = undefined;
       this.#arm(now + ALARM_MARGIN_MS);
+      // What a life before this one was to wake for, Postgres knows.
+      if ((this.#state.storage.readRest() ?? now) <= now) this.#commits.wantRecovery();
       this.#sessions.enforceDeadlines(now);
-      this.#recordStarts(now);
+      this.#attempts.enforceDeadlines(now);
+      this.#attempts.recordStarts(now);
       this.#state.waiters.expire(now);
       this.#state.pendingCalls.expire(now);
       this.#commits.enforceDeadlines(now);
@@ -141,40 +210,41 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   /** Places what can be placed, sends what there is to send, commits what may fly. */
   #settle(): void {
     const now = Date.now();
-    const due = this.#sessions.dispatch(now);
+    const { window, agenda } = this.#state;
+    // An alarm that stands looks at everything when it goes off; what is due sooner sets its own.
+    const isUnarmed = this.#standingAlarm(now) === undefined;
+    this.#fireTimers(now);
+    const due = this.#attempts.dispatch(now);
     this.#sessions.flush();
     this.#commits.pump();
-    if (Number.isFinite(due)) this.#arm(Math.min(due, now + START_RECORD_MS));
-    // An alarm that stands looks at everything when it goes off; what is due sooner has set its own.
-    else if (this.#armedAt === undefined) this.#armForAll();
+    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue()));
+    // One that is past has been asked for, or waits for the commit that is on its way.
+    if (window.queueExpiry > now) this.#arm(window.queueExpiry);
+    if (isUnarmed) this.#armForAll();
   }
 
-  /** Writes down who has the attempts that run long. */
-  #recordStarts(now: number): void {
-    const { leases, roster, committer } = this.#state;
-    for (const lease of leases.unrecorded(now, START_RECORD_MS)) {
-      lease.isStartRecorded = true;
-      const { task: t, run: r, attempt: a, sentAt: b } = lease;
-      const w = roster.find(lease.session)?.worker ?? "";
-      committer.add({ kind: "started", row: { t, r, a, w, b }, bytes: 0 });
+  /** What was to happen by now becomes part of the next commit. */
+  #fireTimers(now: number): void {
+    const { agenda, committer, matching } = this.#state;
+    for (const timer of agenda.take(now)) {
+      if (isRunTimer(timer)) committer.add(transitionOf(timer));
+      else matching.add(timer.id);
     }
+    this.#matches.begin();
   }
 
   #closeWhenIdle(now: number): void {
     const usedAt = this.#database.connectionUsedAt;
     if (usedAt === undefined || usedAt + IDLE_CONNECTION_MS > now) return;
     this.#commits.pump(true);
-    if (this.#commits.isIdle) this.#database.closeAll();
+    if (!this.#commits.isIdle) return;
+    this.#database.closeAll();
+    this.#commits.rest();
   }
 
   #nextAlarm(): number | undefined {
-    const { roster, leases, committer, waiters, pendingCalls } = this.#state;
     return nextAlarm({
-      roster,
-      leases,
-      committer,
-      waiters,
-      pendingCalls,
+      ...this.#state,
       // While something is under way its own deadline counts; the connection closes after it.
       connectionUsedAt: this.#commits.isIdle ? this.#database.connectionUsedAt : undefined,
       recoveryDue: this.#commits.recoveryDue,
@@ -187,19 +257,36 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     if (due !== undefined) this.#arm(due);
   }
 
+  /** When the alarm goes off; undefined without one, or when it is so late that it was dropped. */
+  #standingAlarm(now: number): number | undefined {
+    const at = this.#armedAt;
+    return at !== undefined && at + ALARM_DROPPED_MS > now ? at : undefined;
+  }
+
   /** Sets the alarm, unless it goes off before that anyway. */
   #arm(at: number): void {
-    if (this.#armedAt !== undefined && this.#armedAt <= at) return;
-    this.#armedAt = at;
-    void this.ctx.storage.setAlarm(at);
+    if (!Number.isFinite(at)) return;
+    const now = Date.now();
+    const standing = this.#standingAlarm(now);
+    if (standing !== undefined && standing <= Math.max(at, now + 1)) return;
+    void this.#setAlarm(at);
   }
 
   /** Sets the alarm to exactly what is due next, or to none. */
   async #rearm(): Promise<void> {
     const due = this.#nextAlarm();
-    this.#armedAt = due;
-    if (due === undefined) await this.ctx.storage.deleteAlarm();
-    else await this.ctx.storage.setAlarm(due);
+    if (due !== undefined) return await this.#setAlarm(due);
+    this.#armedAt = undefined;
+    await this.ctx.storage.deleteAlarm();
+  }
+
+  /**
+   * Never to a moment that has come: an alarm that is set to the time of the one going off is taken
+   * for that very one, and is dropped with it.
+   */
+  async #setAlarm(at: number): Promise<void> {
+    this.#armedAt = Math.max(at, Date.now() + 1);
+    await this.ctx.storage.setAlarm(this.#armedAt);
   }
 }
 

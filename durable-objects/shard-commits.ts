@@ -1,18 +1,22 @@
 /**
- * Flies a shard's commits and lets out their effects once they have landed: answers to API calls,
- * acknowledgements to workers, ready tasks into the window. Nothing is told before it is durable.
+ * Flies a shard's commits: recovers before the first, launches what may fly, sends again what was not
+ * answered, and splits what Postgres refuses. What a commit sets free is `shard-landing.ts`.
  */
 import { classifyFailure } from "../database/errors.ts";
 import { readVersions, recoverShard } from "../database/functions.ts";
 import type { CommitReply } from "../database/rows.ts";
 import type { ShardDatabase } from "../database/shard-database.ts";
-import { taskId } from "../protocol/ids.ts";
 import { errorFields } from "../telemetry/log.ts";
 import type { Flight } from "./dispatcher/committer.ts";
-import { COMMIT_RETRY_MAX_MS, COMMIT_RETRY_MS, COMMIT_TIMEOUT_MS } from "./dispatcher/limits.ts";
+import {
+  AGENDA_PAGE,
+  COMMIT_RETRY_MAX_MS,
+  COMMIT_RETRY_MS,
+  COMMIT_TIMEOUT_MS,
+} from "./dispatcher/limits.ts";
 import { planCommit } from "./dispatcher/plan.ts";
-import type { StartCall, Transition } from "./dispatcher/transitions.ts";
-import type { ShardSessions } from "./shard-sessions.ts";
+import type { Transition } from "./dispatcher/transitions.ts";
+import type { ShardLanding } from "./shard-landing.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What the commits need of the shard around them. */
@@ -27,7 +31,7 @@ export interface CommitSurroundings {
 
 export class ShardCommits {
   #state: ShardState;
-  #sessions: ShardSessions;
+  #landing: ShardLanding;
   #database: ShardDatabase;
   #surroundings: CommitSurroundings;
   #epoch = 0;
@@ -36,16 +40,19 @@ export class ShardCommits {
   #recoverSentAt = 0;
   #recoverAt = 0;
   #failedRecoveries = 0;
+  #isResting = false;
+  /** What is in Postgres for this shard may be more than it knows: its queue, its timers. */
   #isBacklogUnknown = false;
+  #isAgendaUnknown = false;
 
   constructor(
     state: ShardState,
-    sessions: ShardSessions,
+    landing: ShardLanding,
     database: ShardDatabase,
     surroundings: CommitSurroundings,
   ) {
     this.#state = state;
-    this.#sessions = sessions;
+    this.#landing = landing;
     this.#database = database;
     this.#surroundings = surroundings;
   }
@@ -55,15 +62,34 @@ export class ShardCommits {
     return this.#life !== "recovering" && this.#state.committer.isEmpty;
   }
 
+  /** Nothing is to be done before Postgres has something due: the next life need not ask sooner. */
+  rest(): void {
+    const { storage, agenda, window } = this.#state;
+    if (this.#life !== "recovered" || this.#isResting) return;
+    this.#isResting = true;
+    // SQLite keeps no infinity.
+    storage.writeRest(Math.min(agenda.nextDue(), window.queueExpiry, Number.MAX_SAFE_INTEGER));
+  }
+
   /** When recovery needs the alarm; infinity when it doesn't. */
   get recoveryDue(): number {
     if (this.#life === "recovering") return this.#recoverSentAt + COMMIT_TIMEOUT_MS;
     return this.#failedRecoveries > 0 ? this.#recoverAt : Number.POSITIVE_INFINITY;
   }
 
-  /** Asks for the queue's state even when there is nothing to commit, as when a worker arrives. */
+  /** Whether to read on in the agenda. Events that wait here for their turn would only be read again. */
+  get #isAgendaShort(): boolean {
+    return this.#state.agenda.isExhausted && !this.#state.matching.isFull;
+  }
+
+  /** Asks what Postgres has for this shard, should this life not have asked yet. */
   wantRecovery(): void {
     this.#isRecoveryWanted = true;
+  }
+
+  /** Asks again: Postgres may have something for this shard that no commit of its own has put there. */
+  wantAnotherLook(): void {
+    this.#isRecoveryWanted = this.#isBacklogUnknown = this.#isAgendaUnknown = true;
   }
 
   /** Makes sure that the DAGs of these versions are in memory. */
@@ -84,7 +110,13 @@ export class ShardCommits {
     }
     for (;;) {
       const hasDemand = window.hasDemand((action) => roster.isServed(action));
-      const isWanted = hasDemand || this.#isBacklogUnknown || (isLast && handouts.hasEmptied);
+      const isWanted =
+        hasDemand ||
+        this.#isBacklogUnknown ||
+        this.#isAgendaUnknown ||
+        this.#isAgendaShort ||
+        window.queueExpiry <= Date.now() ||
+        (isLast && handouts.hasEmptied);
       const batch = committer.takeBatch(isWanted);
       if (batch === undefined) return;
       this.#launch(batch);
@@ -105,13 +137,17 @@ export class ShardCommits {
   }
 
   #launch(batch: Transition[]): void {
-    const { committer, name } = this.#state;
-    const { cargo, request } = planCommit(batch, this.#state);
+    const { committer, name, agenda, storage } = this.#state;
+    if (this.#isResting) storage.clearRest();
+    this.#isResting = false;
     const now = Date.now();
+    const { cargo, request } = planCommit(batch, now, this.#state);
     // Rule R9: whatever becomes of this life, the alarm wakes the next one.
     this.#surroundings.arm(now + COMMIT_TIMEOUT_MS);
-    const isBacklogAsked = this.#isBacklogUnknown;
-    this.#isBacklogUnknown = false;
+    cargo.isBacklogAsked = this.#isBacklogUnknown;
+    cargo.isAgendaAsked = this.#isAgendaUnknown || this.#isAgendaShort;
+    this.#isBacklogUnknown = this.#isAgendaUnknown = false;
+    if (cargo.isAgendaAsked) agenda.ask();
     const flight = committer.launch(batch, cargo, now, (seq) => ({
       tenant: name.tenant,
       shard: name.shard,
@@ -119,7 +155,8 @@ export class ShardCommits {
       seq,
       at: now,
       ...request,
-      ...(isBacklogAsked && { backlog: true }),
+      ...(cargo.isBacklogAsked && { backlog: true }),
+      ...(cargo.isAgendaAsked && { agenda: AGENDA_PAGE }),
     }));
     if (flight.unwritable) this.#refuse(flight, flight.unwritable);
     else void this.#fly(flight);
@@ -134,6 +171,20 @@ export class ShardCommits {
       this.#fail(flight, error);
     }
     this.#surroundings.settle();
+  }
+
+  #land(flight: Flight, reply: CommitReply, length: number): void {
+    if (flight.tries > 1) {
+      // Its first answer was lost, and with it what was spilled and which timers were set.
+      this.#isBacklogUnknown = this.#isAgendaUnknown = true;
+    }
+    try {
+      this.#landing.land(flight, reply, length);
+    } catch (error) {
+      // What is in memory no longer follows from what is in Postgres: another life starts from there.
+      this.#state.log.error("commit.not_landed", { seq: flight.seq, ...errorFields(error) });
+      this.#surroundings.abandon(`commit ${flight.seq} could not be let out`);
+    }
   }
 
   #fail(flight: Flight, error: unknown): void {
@@ -164,121 +215,53 @@ export class ShardCommits {
   #unload({ cargo }: Flight): void {
     for (const [action, count] of cargo.reserved) this.#state.window.release(action, count);
     if (cargo.take) this.#state.window.untaken(cargo.take);
+    if (cargo.isExpiring) this.#state.window.noteQueueExpiry(Date.now());
+    this.#isBacklogUnknown ||= cargo.isBacklogAsked;
+    this.#isAgendaUnknown ||= cargo.isAgendaAsked;
     this.#state.handouts.fail(cargo.settlement);
   }
 
   /** The one transition that Postgres refuses gets its error, alone. */
   #punish(culprit: Transition, error: unknown): void {
-    if (culprit.kind === "start") return culprit.refused(error);
-    if (culprit.kind !== "result" || culprit.row.e?.code === "invalid_output") return;
+    if (culprit.kind === "start" || culprit.kind === "cancel") return culprit.refused(error);
+    if (culprit.kind === "match" || culprit.kind === "matched") {
+      return this.#state.matching.end(culprit.row.e);
+    }
     const message = `Postgres can't store this: ${error instanceof Error ? error.message : "?"}`;
-    const { o: _unstorable, ...row } = culprit.row;
+    if (culprit.kind === "spawn") return this.#landing.refuseSpawn(culprit, message);
+    if (culprit.kind !== "result" || culprit.row.e?.code === "invalid_output") return;
+    const { o: _unstorable, d: _retry, ...row } = culprit.row;
     const e = { code: "invalid_output" as const, name: "InvalidOutput", message };
     this.#state.committer.add({ ...culprit, row: { ...row, s: "failed", e } });
   }
 
-  #land(flight: Flight, reply: CommitReply, length: number): void {
-    const { committer, window, handouts, waiters } = this.#state;
-    const { cargo, seq } = flight;
-    committer.land(flight);
-    for (const [action, count] of cargo.reserved) window.release(action, count);
-    handouts.land(cargo.settlement, seq);
-    for (const transition of flight.transitions) this.#tell(transition, reply, flight);
-    this.#endLeases(flight.transitions);
-
-    const ready = reply.ready ?? [];
-    for (const task of ready) {
-      const action = this.#state.versions.step(task.version, task.step)?.action;
-      if (action === undefined || this.#state.leases.find(task.id, task.attempt)) continue;
-      window.add({ ...task, action, seq, bytes: length / ready.length });
-      handouts.add(seq, task.id);
-    }
-    if (cargo.take) window.taken(cargo.take, reply.more ?? []);
-    for (const action of reply.spilled ?? []) window.markBacklog(action);
-    for (const action of reply.backlog ?? []) window.markBacklog(action);
-    // The first answer is lost, and with it which tasks were spilled.
-    if (reply.repeated) this.#isBacklogUnknown = true;
-    for (const { run, state } of reply.finished ?? []) waiters.finish(run, state);
-  }
-
-  /** Tells whoever asked for a transition what has become of it. */
-  #tell(transition: Transition, reply: CommitReply, flight: Flight): void {
-    if (transition.kind === "start") {
-      this.#admit(transition.call, reply, flight);
-      transition.landed({ events: reply.events ?? {}, starts: reply.starts ?? {} });
-    } else if (transition.kind === "result" || transition.kind === "ask") {
-      if (transition.session === undefined) return;
-      const { t: task, a: attempt } = transition.row;
-      const classes = transition.kind === "ask" ? reply.asked : reply.results;
-      const type = classes?.[task] ?? "recorded";
-      this.#sessions.send(transition.session, { type, task, attempt });
-    }
-  }
-
-  /** Puts the first tasks of started runs into the window; the queue has those that were spilled. */
-  #admit(call: StartCall, reply: CommitReply, { seq, firstSentAt, cargo }: Flight): void {
-    const { versions, window, handouts } = this.#state;
-    const bytes = call.bytes / Math.max(1, call.runs.length);
-    for (const run of call.runs) {
-      if (reply.starts?.[run.id] !== undefined) continue;
-      for (const [step, { action, isRoot }] of versions.find(run.v)?.steps.entries() ?? []) {
-        if (!isRoot) continue;
-        const id = taskId(run.id, step);
-        if (cargo.spilled.has(id)) {
-          window.markBacklog(action);
-          continue;
-        }
-        const payload = { input: run.i, metadata: run.m, parents: {} };
-        const ready = { id, run: run.id, version: run.v, step, attempt: 1, queuedAt: firstSentAt };
-        window.add({ ...ready, ...payload, action, seq, bytes });
-        handouts.add(seq, id);
-      }
-    }
-  }
-
-  #endLeases(transitions: Transition[]): void {
-    const { leases, roster, storage } = this.#state;
-    const ended: string[] = [];
-    for (const transition of transitions) {
-      if (transition.kind !== "result") continue;
-      const { t: task, a: attempt } = transition.row;
-      const lease = leases.find(task, attempt);
-      if (lease === undefined) continue;
-      if (lease.state === "cancelling" && !lease.isReleased) {
-        lease.state = "cancelled";
-        storage.writeLeases([lease]);
-        continue;
-      }
-      leases.end(task);
-      roster.find(lease.session)?.holding.delete(task);
-      ended.push(task);
-    }
-    storage.deleteLeases(ended);
-  }
-
   async #recover(): Promise<void> {
-    const { storage, leases, roster, handouts, window, name, log } = this.#state;
+    const { storage, leases, roster, handouts, window, agenda, name, log } = this.#state;
     this.#life = "recovering";
     const now = Date.now();
     this.#recoverSentAt = now;
     this.#surroundings.arm(now + COMMIT_TIMEOUT_MS);
-    const held = [...leases.all()].filter(({ state }) => state !== "cancelled");
+    const held = [...leases.current()];
     try {
       const reply = await recoverShard(this.#database.query, {
         ...name,
         epoch: storage.readEpoch(),
         at: now,
         leases: held.map(({ task: t, attempt: a }) => ({ t, a })),
+        agenda: AGENDA_PAGE,
       });
       this.#epoch = reply.epoch;
       storage.writeEpoch(reply.epoch);
+      storage.clearRest();
       const leased = new Set(reply.leased);
       // An attempt may have ended since we asked; the rest are not what Postgres has.
       for (const lease of held) {
         if (leased.has(lease.task)) handouts.add(0, lease.task);
-        else this.#drop(lease.task);
+        else this.#landing.drop(lease, now);
       }
       for (const action of reply.backlog) window.markBacklog(action);
+      agenda.read(reply.agenda, AGENDA_PAGE);
+      if (reply.expiry !== undefined) window.noteQueueExpiry(reply.expiry);
       this.#life = "recovered";
       this.#failedRecoveries = 0;
       const dropped = held.length - leased.size;
@@ -297,14 +280,5 @@ export class ShardCommits {
       log.warn("shard.recovery_failed", { ...errorFields(error), retry_ms: waitMs });
     }
     this.#surroundings.settle();
-  }
-
-  #drop(task: string): void {
-    const { leases, roster, storage } = this.#state;
-    const lease = leases.current(task);
-    if (lease === undefined) return;
-    leases.end(task);
-    storage.deleteLeases([task]);
-    roster.find(lease.session)?.holding.delete(task);
   }
 }

@@ -1,26 +1,25 @@
 /**
- * The sockets of a shard and what is said on them: reads workers' frames, sends them tasks and
- * answers. Everything that is said in one turn to one worker goes as one message.
+ * The sockets of a shard: who is connected, what is said in each turn, and who has been silent for
+ * too long. Everything that is said in one turn to one worker goes as one message.
  */
-import type { ResultRow } from "../database/rows.ts";
 import { CLOSE_DRAINED, SESSION_ERRORS, type SessionErrorCode } from "../protocol/errors.ts";
-import { runIdOf } from "../protocol/ids.ts";
-import type { Json } from "../protocol/json.ts";
-import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
+import type { WorkerRecord } from "../protocol/http.ts";
+import { MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import {
   type AttemptRef,
   HEARTBEAT_LIMIT_MS,
   type HelloFrame,
-  PING_INTERVAL_MS,
+  PINGS_PER_LIMIT,
   PROTOCOL_VERSION,
   RESUME_GRACE_MS,
   type ShardFrame,
   type WorkerFrame,
 } from "../protocol/session.ts";
 import { readMessage } from "./dispatcher/frames.ts";
-import type { Lease } from "./dispatcher/leases.ts";
+import { leaseKey } from "./dispatcher/leases.ts";
 import type { Session } from "./dispatcher/roster.ts";
-import { type Placement, place } from "./dispatcher/scheduler.ts";
+import type { ShardAttempts } from "./shard-attempts.ts";
+import { ShardFrames } from "./shard-frames.ts";
 import type { ShardState } from "./shard-state.ts";
 
 interface Attachment {
@@ -28,18 +27,21 @@ interface Attachment {
   connectedAt: number;
 }
 
-type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" }>;
+const BYTES_A_CHARACTER = 3; // at most, in UTF-8, of one UTF-16 code unit
 
 export class ShardSessions {
   #state: ShardState;
+  #attempts: ShardAttempts;
+  #frames: ShardFrames;
   #context: DurableObjectState;
   #sockets = new Map<string, WebSocket>();
-  #outbox = new Map<string, ShardFrame[]>();
   /** When a session last sent a message, as far as this life knows. */
   #heardAt = new Map<string, number>();
 
-  constructor(state: ShardState, context: DurableObjectState) {
+  constructor(state: ShardState, attempts: ShardAttempts, context: DurableObjectState) {
     this.#state = state;
+    this.#attempts = attempts;
+    this.#frames = new ShardFrames(state, attempts);
     this.#context = context;
     for (const socket of context.getWebSockets()) {
       const { session } = readAttachment(socket);
@@ -49,6 +51,7 @@ export class ShardSessions {
     for (const session of state.roster.sessions) {
       if (session.closedAt === undefined && !this.#sockets.has(session.id)) this.#close(session);
     }
+    attempts.rescueOrphans(Date.now());
   }
 
   accept(socket: WebSocket): void {
@@ -71,7 +74,8 @@ export class ShardSessions {
     const { session: id } = readAttachment(socket);
     let session = id === undefined ? undefined : this.#state.roster.find(id);
     const bytes = message instanceof ArrayBuffer ? message.byteLength : message.length;
-    const isLarge = bytes > MAX_PAYLOAD_BYTES / 3; // a character is at most three bytes
+    const isLarge = bytes > MAX_PAYLOAD_BYTES / BYTES_A_CHARACTER;
+    const now = Date.now();
     for (const frame of read.frames) {
       if (frame.type === "hello") {
         if (session) return this.#refuse(socket, "hello_repeated", "This session has said hello.");
@@ -79,10 +83,12 @@ export class ShardSessions {
       } else if (session === undefined) {
         return this.#refuse(socket, "hello_expected", `Got ${frame.type} before hello.`);
       } else {
-        this.#read(session, frame, Math.ceil(bytes / read.frames.length), isLarge);
+        this.#read(session, frame, Math.ceil(bytes / read.frames.length), isLarge, now);
       }
     }
-    if (session) this.#heardAt.set(session.id, Date.now());
+    if (session === undefined) return;
+    session.isStalled = false;
+    this.#heardAt.set(session.id, now);
   }
 
   closed(socket: WebSocket, code: number): void {
@@ -91,8 +97,7 @@ export class ShardSessions {
     const session = this.#state.roster.find(id);
     if (session === undefined) return;
     if (code === CLOSE_DRAINED) {
-      this.#sockets.delete(id);
-      this.#state.endSession(session, "has drained and left", Date.now());
+      this.#end(session, "has drained and left", Date.now());
       return;
     }
     this.#close(session);
@@ -100,83 +105,106 @@ export class ShardSessions {
     this.#state.log.info("session.closed", { ...fields, holding: session.holding.size });
   }
 
-  /** Places ready tasks and sends each to its session, leased. The time it needs an alarm, if any. */
-  dispatch(now: number): number {
-    const placements = place(this.#state.window, this.#state.roster);
-    const leases = placements.map((placement) => this.#lease(placement, now));
-    for (const lease of leases) this.#state.leases.hold(lease);
-    this.#state.storage.writeLeases(leases);
-    return leases.reduce((due, { deadline }) => Math.min(due, deadline), Number.POSITIVE_INFINITY);
-  }
-
-  send(session: string, frame: ShardFrame): void {
-    const frames = this.#outbox.get(session);
-    if (frames) frames.push(frame);
-    else this.#outbox.set(session, [frame]);
-  }
-
   /** Sends what has gathered in this turn. */
   flush(): void {
-    for (const [session, frames] of this.#outbox) {
+    for (const [session, frames] of this.#state.outbox.take()) {
       const socket = this.#sockets.get(session);
       if (socket) sendFrames(socket, frames);
     }
-    this.#outbox.clear();
   }
 
-  /** Ends what has run out of time: attempts, silent sessions, sessions that were not resumed. */
+  /** Ends sessions that were silent, or were not resumed, for too long. */
   enforceDeadlines(now: number): void {
-    for (const lease of this.#state.leases.overdue(now)) {
-      const limitMs = lease.deadline - lease.sentAt;
-      this.#state.endAttempt(lease, "timed_out", `The attempt ran longer than ${limitMs} ms.`, now);
-      this.send(lease.session, { type: "cancel", ...refOf(lease), reason: "execution_timeout" });
-      this.#state.log.warn("task.timed_out", { ...idsOf(lease), limit_ms: limitMs });
-    }
     for (const session of this.#state.roster.sessions) {
       if (session.closedAt !== undefined) {
-        if (session.closedAt + RESUME_GRACE_MS > now) continue;
-        this.#state.endSession(session, "lost its connection and did not return", now);
-      } else if (session.holding.size > 0 && this.heardAt(session.id) + HEARTBEAT_LIMIT_MS <= now) {
+        if (session.closedAt + session.resumeGraceMs > now) continue;
+        this.#end(session, "lost its connection and did not return", now);
+      } else if (session.isBusy && this.heardAt(session.id) + session.heartbeatLimitMs <= now) {
         const socket = this.#sockets.get(session.id);
-        this.#state.endSession(session, "was silent for longer than the heartbeat limit", now);
+        this.#end(session, "was silent for longer than the heartbeat limit", now);
         if (socket) this.#refuse(socket, "session_silent", "Reconnect and say hello.");
       }
     }
   }
 
+  /** The workers of this shard, for people. */
+  list(): WorkerRecord[] {
+    return [...this.#state.roster.sessions].map((session) => ({
+      id: session.id,
+      name: session.worker,
+      shard: this.#state.name.shard,
+      state: stateOf(session),
+      slots: session.slots,
+      usedSlots: session.holding.size,
+      actions: [...session.actions],
+      connectedAt: new Date(session.connectedAt).toISOString(),
+      heardAt: new Date(session.closedAt ?? this.heardAt(session.id)).toISOString(),
+    }));
+  }
+
+  /** A person wants the worker to take no tasks, or tasks again. False: there is no such session. */
+  pause(id: string, isPaused: boolean): boolean {
+    const session = this.#state.roster.find(id);
+    if (session === undefined) return false;
+    this.#setPaused(session, isPaused, isPaused);
+    this.#state.outbox.add(id, { type: isPaused ? "pause" : "resume" });
+    return true;
+  }
+
+  /** A person wants the worker to finish what it has and leave. */
+  drain(id: string): boolean {
+    const session = this.#state.roster.find(id);
+    if (session === undefined) return false;
+    this.#setDraining(session);
+    this.#state.outbox.add(id, { type: "drain" });
+    return true;
+  }
+
   #welcome(socket: WebSocket, hello: HelloFrame): Session {
-    const { roster, storage, leases, log } = this.#state;
+    const { roster, storage, leases, outbox, log } = this.#state;
     const known = hello.session === undefined ? undefined : roster.find(hello.session);
     const previous = known && this.#sockets.get(known.id);
+    const connectedAt = Date.now();
     const session = roster.join({
       id: known?.id ?? crypto.randomUUID(),
       worker: hello.worker,
       slots: hello.slots,
       actions: hello.actions,
       versions: hello.versions,
-      isDraining: false,
+      heartbeatLimitMs: hello.heartbeatLimitMs ?? HEARTBEAT_LIMIT_MS,
+      resumeGraceMs: hello.resumeGraceMs ?? RESUME_GRACE_MS,
+      // What a person has asked while it was away counts, else its own word.
+      isPaused: known?.askedPause ?? hello.isPaused === true,
+      askedPause: known?.askedPause,
+      isDraining: known?.isDraining === true,
+      connectedAt,
       closedAt: undefined,
     });
     this.#sockets.set(session.id, socket);
-    const attachment: Attachment = { session: session.id, connectedAt: Date.now() };
-    socket.serializeAttachment(attachment);
+    socket.serializeAttachment({ session: session.id, connectedAt } satisfies Attachment);
     storage.writeSession(session.toRecord());
     if (previous) this.#refuse(previous, "session_replaced", "Its worker has a newer socket.");
 
     const resumed = hello.running.filter(({ task, attempt }) => {
       const lease = leases.find(task, attempt);
-      return lease?.session === session.id && (lease.state === "held" || lease.state === "ending");
+      if (lease?.session !== session.id) return false;
+      lease.isReceived = true;
+      return lease.state === "held" || lease.state === "ending";
     });
-    this.send(session.id, {
+    outbox.add(session.id, {
       type: "welcome",
       session: session.id,
       shard: this.#state.name.shard,
-      pingIntervalMs: PING_INTERVAL_MS,
-      heartbeatLimitMs: HEARTBEAT_LIMIT_MS,
-      resumeGraceMs: RESUME_GRACE_MS,
+      pingIntervalMs: Math.floor(session.heartbeatLimitMs / PINGS_PER_LIMIT),
+      heartbeatLimitMs: session.heartbeatLimitMs,
+      resumeGraceMs: session.resumeGraceMs,
       resumed,
       stale: hello.running.filter((ref) => !resumed.includes(ref)),
     });
+    if (session.isPaused !== (hello.isPaused === true)) {
+      outbox.add(session.id, { type: session.isPaused ? "pause" : "resume" });
+    }
+    if (session.isDraining) outbox.add(session.id, { type: "drain" });
     if (known) this.#endUnknown(session, resumed);
     const counts = { slots: session.slots, actions: hello.actions.length, resumed: resumed.length };
     const event = known ? "session.resumed" : "session.opened";
@@ -186,14 +214,13 @@ export class ShardSessions {
 
   /** Attempts that were sent but that the worker doesn't know of went down with its old socket. */
   #endUnknown(session: Session, resumed: AttemptRef[]): void {
-    const known = new Set(resumed.map(({ task }) => task));
+    const known = new Set(resumed.map(leaseKey));
     for (const lease of this.#state.leases.ofSession(session.id)) {
-      if (known.has(lease.task)) continue;
+      if (known.has(leaseKey(lease))) continue;
       if (lease.state === "held") {
-        this.#state.endAttempt(lease, "lost", "The task did not reach its worker.", Date.now());
-        session.holding.delete(lease.task);
+        this.#attempts.loseOnTheWay(lease, Date.now());
       } else {
-        this.#release(session, lease);
+        this.#attempts.release(lease);
       }
     }
   }
@@ -203,111 +230,54 @@ export class ShardSessions {
     frame: Exclude<WorkerFrame, HelloFrame>,
     bytes: number,
     isLarge: boolean,
+    now: number,
   ): void {
     switch (frame.type) {
-      case "completed":
-      case "failed":
-        return this.#readReport(session, frame, bytes, isLarge);
-      case "released": {
-        const lease = this.#state.leases.find(frame.task, frame.attempt);
-        if (lease?.session === session.id && lease.state !== "held") this.#release(session, lease);
-        return;
-      }
-      case "log": {
-        const { task: t, attempt: a, first: n, lines: l } = frame;
-        if (this.#state.leases.find(t, a)?.session !== session.id) return; // no longer its to tell
-        return this.#state.committer.add({ kind: "log", row: { t, a, n, l }, bytes });
-      }
+      case "received":
+        return this.#frames.receive(session, frame.attempts);
+      case "pause":
+        return this.#setPaused(session, true);
+      case "resume":
+        return this.#setPaused(session, false);
       case "drain":
-        session.isDraining = true;
-        this.#state.storage.writeSession(session.toRecord());
-        return this.#state.log.info("session.draining", { session_id: session.id });
+        return this.#setDraining(session);
+      default:
+        return this.#frames.read(session, frame, bytes, isLarge, now);
     }
   }
 
-  #readReport(session: Session, frame: ReportFrame, bytes: number, isLarge: boolean): void {
-    const { task, attempt } = frame;
-    const lease = this.#state.leases.find(task, attempt);
-    if (lease === undefined || lease.session !== session.id) {
-      // Not leased to this session: perhaps recorded before a reconnect. Postgres knows.
-      const row = { t: task, a: attempt };
-      this.#state.committer.add({ kind: "ask", row, bytes: 0, session: session.id });
-      return;
-    }
-    if (lease.state === "ending") return; // sent again while on its way: answered when it lands
-    if (lease.state !== "held") {
-      this.#release(session, lease);
-      return this.send(session.id, { type: "stale", task, attempt });
-    }
-    lease.state = "ending";
-    session.holding.delete(task);
-    this.#state.committer.add({
-      kind: "result",
-      bytes,
-      session: session.id,
-      version: lease.version,
-      step: lease.step,
-      row: {
-        t: task,
-        r: lease.run,
-        a: attempt,
-        w: session.worker,
-        b: frame.startedAt,
-        f: frame.finishedAt,
-        ...outcomeOf(frame, isLarge),
-      },
-    });
+  #setPaused(session: Session, isPaused: boolean, askedPause?: boolean): void {
+    session.isPaused = isPaused;
+    session.askedPause = askedPause;
+    this.#state.storage.writeSession(session.toRecord());
+    const event = isPaused ? "session.paused" : "session.unpaused";
+    this.#state.log.info(event, { session_id: session.id, worker: session.worker });
   }
 
-  #release(session: Session, lease: Lease): void {
-    session.holding.delete(lease.task);
-    lease.isReleased = true;
-    if (lease.state !== "cancelled") return;
-    this.#state.leases.end(lease.task);
-    this.#state.storage.deleteLeases([lease.task]);
+  #setDraining(session: Session): void {
+    session.isDraining = true;
+    this.#state.storage.writeSession(session.toRecord());
+    this.#state.log.info("session.draining", { session_id: session.id, worker: session.worker });
   }
 
-  #lease({ task, session }: Placement, now: number): Lease {
-    const version = this.#state.versions.find(task.version);
-    const step = version?.steps[task.step];
-    if (version === undefined || step === undefined) {
-      throw new Error(`Task ${task.id} was placed before version ${task.version} was read`);
-    }
-    this.send(session.id, {
-      type: "task",
-      task: task.id,
-      run: task.run,
-      shard: this.#state.name.shard,
-      attempt: task.attempt,
-      workflow: version.workflow,
-      version: version.number,
-      step: step.name,
-      action: step.action,
-      input: task.input,
-      parents: task.parents,
-      metadata: task.metadata,
-      timeoutMs: step.timeoutMs,
-      queuedAt: task.queuedAt,
-    });
-    return {
-      task: task.id,
-      run: task.run,
-      attempt: task.attempt,
-      session: session.id,
-      version: task.version,
-      step: task.step,
-      sentAt: now,
-      deadline: now + step.timeoutMs,
-      state: "held",
-      isReleased: false,
-      isStartRecorded: false,
-    };
+  /** Ends a session and every attempt it had: other workers get their tasks. */
+  #end(session: Session, reason: string, now: number): void {
+    const { roster, storage, log } = this.#state;
+    const rescued = this.#attempts.rescueAll(session, reason, now);
+    roster.leave(session);
+    storage.deleteSession(session.id);
+    this.#sockets.delete(session.id);
+    this.#heardAt.delete(session.id);
+    const fields = { session_id: session.id, worker: session.worker, reason, rescued };
+    log[rescued > 0 ? "warn" : "info"]("session.ended", fields);
   }
 
   #close(session: Session): void {
     session.closedAt = Date.now();
     this.#sockets.delete(session.id);
     this.#heardAt.delete(session.id);
+    // What is on its way will be asked for when the worker returns; until then nobody can say.
+    for (const lease of this.#state.leases.ofSession(session.id)) lease.isReceived = true;
     this.#state.storage.writeSession(session.toRecord());
   }
 
@@ -326,40 +296,31 @@ export class ShardSessions {
   }
 }
 
-/** What a report says of its attempt, as the commit's row has it. */
-function outcomeOf(frame: ReportFrame, isLarge: boolean): Pick<ResultRow, "s" | "o" | "e"> {
-  if (frame.type === "failed") return { s: "failed", e: frame.error };
-  const bytes = isLarge ? bytesOf(frame.output) : 0;
-  if (bytes <= MAX_PAYLOAD_BYTES) return { s: "completed", o: frame.output };
-  const message = `The output is ${bytes} bytes of JSON; at most ${MAX_PAYLOAD_BYTES} are kept.`;
-  return { s: "failed", e: { code: "payload_too_large", name: "PayloadTooLarge", message } };
-}
-
-/** Of its JSON; 0 when it can't be written, which its commit will find. */
-function bytesOf(output: Json): number {
-  try {
-    return new TextEncoder().encode(JSON.stringify(output)).length;
-  } catch {
-    return 0;
-  }
-}
-
 function sendFrames(socket: WebSocket, frames: ShardFrame[]): void {
   try {
-    socket.send(JSON.stringify({ v: PROTOCOL_VERSION, frames }));
+    for (const message of messagesOf(frames)) socket.send(message);
   } catch {
     // The socket closed under us: its close event follows, and the worker asks again.
   }
+}
+
+/** As few messages as the platform takes. */
+function messagesOf(frames: ShardFrame[]): string[] {
+  const message = JSON.stringify({ v: PROTOCOL_VERSION, frames });
+  if (message.length * BYTES_A_CHARACTER <= MAX_MESSAGE_BYTES || frames.length === 1) {
+    return [message];
+  }
+  const middle = frames.length >> 1;
+  return [...messagesOf(frames.slice(0, middle)), ...messagesOf(frames.slice(middle))];
 }
 
 function readAttachment(socket: WebSocket): Attachment {
   return (socket.deserializeAttachment() as Attachment | null) ?? { connectedAt: 0 };
 }
 
-function refOf({ task, attempt }: Lease): AttemptRef {
-  return { task, attempt };
-}
-
-function idsOf({ task, attempt, session }: Lease): Record<string, string | number> {
-  return { run_id: runIdOf(task), task_id: task, attempt, session_id: session };
+function stateOf(session: Session): WorkerRecord["state"] {
+  if (session.closedAt !== undefined) return "disconnected";
+  if (session.isDraining) return "draining";
+  if (session.isStalled) return "stalled";
+  return session.isPaused ? "paused" : "connected";
 }

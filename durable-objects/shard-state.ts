@@ -2,12 +2,20 @@
  * The parts of one shard's life, as its shells share them: what is in memory, and the storage that
  * outlives it. Anything here may vanish at any await; Postgres is the truth.
  */
+import { ExpressionCache } from "../expressions/cache.ts";
+import { CANCEL_CONDITION } from "../expressions/cancel-condition.ts";
+import { judgeRetry, RETRY_CONDITION } from "../expressions/retry-condition.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { Agenda } from "./dispatcher/agenda.ts";
 import { Committer } from "./dispatcher/committer.ts";
 import { Handouts } from "./dispatcher/handouts.ts";
-import { type Lease, Leases } from "./dispatcher/leases.ts";
+import { leaseKey, Leases } from "./dispatcher/leases.ts";
+import { MAX_CANCEL_CONDITIONS, MAX_RETRY_CONDITIONS } from "./dispatcher/limits.ts";
+import { Matching } from "./dispatcher/matching.ts";
+import { Outbox } from "./dispatcher/outbox.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
-import { Roster, type Session } from "./dispatcher/roster.ts";
+import type { Failure } from "./dispatcher/retries.ts";
+import { Roster } from "./dispatcher/roster.ts";
 import type { ShardName } from "./dispatcher/shard-name.ts";
 import { Versions } from "./dispatcher/versions.ts";
 import { Waiters } from "./dispatcher/waiters.ts";
@@ -18,14 +26,19 @@ export class ShardState {
   readonly name: ShardName;
   readonly log: Logger;
   readonly storage: ShardStorage;
+  readonly agenda = new Agenda();
   readonly committer = new Committer();
   readonly handouts = new Handouts();
   readonly leases = new Leases();
+  readonly matching = new Matching();
+  readonly outbox = new Outbox();
   readonly pendingCalls = new PendingCalls();
   readonly roster = new Roster();
   readonly versions = new Versions();
   readonly waiters = new Waiters();
   readonly window = new ReadyWindow();
+  readonly cancelConditions = new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS);
+  readonly #retryConditions = new ExpressionCache(RETRY_CONDITION, MAX_RETRY_CONDITIONS);
 
   constructor(name: ShardName, storage: DurableObjectStorage, log: Logger) {
     this.name = name;
@@ -34,51 +47,17 @@ export class ShardState {
     for (const record of this.storage.readSessions()) this.roster.join(record);
     for (const lease of this.storage.readLeases()) {
       this.leases.hold(lease);
-      this.roster.find(lease.session)?.holding.add(lease.task);
+      this.roster.find(lease.session)?.hold(leaseKey(lease), lease.leftMs !== undefined);
     }
   }
 
-  /** Ends an attempt without its worker's word: it is `lost`, or has `timed_out`. */
-  endAttempt(lease: Lease, outcome: "lost" | "timed_out", message: string, now: number): void {
-    lease.state = outcome === "timed_out" ? "cancelling" : "ending";
-    const code = outcome === "timed_out" ? "execution_timeout" : "worker_lost";
-    const name = outcome === "timed_out" ? "ExecutionTimeout" : "WorkerLost";
-    this.committer.add({
-      kind: "result",
-      bytes: 0,
-      session: undefined,
-      version: lease.version,
-      step: lease.step,
-      row: {
-        t: lease.task,
-        r: lease.run,
-        a: lease.attempt,
-        s: outcome,
-        e: { code, name, message },
-        w: this.roster.find(lease.session)?.worker,
-        b: lease.sentAt,
-        f: now,
-      },
-    });
-  }
-
-  /** Ends a session and every attempt it had: other workers get their tasks. */
-  endSession(session: Session, why: string, now: number): void {
-    let rescued = 0;
-    for (const lease of this.leases.ofSession(session.id)) {
-      if (lease.state === "held") {
-        this.endAttempt(lease, "lost", `The worker ${session.worker} ${why}.`, now);
-        rescued++;
-      } else if (lease.state === "cancelled") {
-        this.leases.end(lease.task);
-        this.storage.deleteLeases([lease.task]);
-      } else {
-        lease.isReleased = true;
-      }
+  /** Whether a step's own condition is for another attempt. */
+  allowsRetry = (condition: string, { error, attempt }: Failure): boolean => {
+    const verdict = judgeRetry(this.#retryConditions, condition, error, attempt);
+    if (verdict.error) {
+      const { code, message } = verdict.error;
+      this.log.warn("retry_condition.failed", { error_code: code, error: message, attempt });
     }
-    this.roster.leave(session);
-    this.storage.deleteSession(session.id);
-    const fields = { session_id: session.id, worker: session.worker, reason: why, rescued };
-    this.log[rescued > 0 ? "warn" : "info"]("session.ended", fields);
-  }
+    return verdict.isAllowed;
+  };
 }

@@ -23,6 +23,14 @@ export function findEqualityClauses(root: Node): EqualityClause[] {
   return [...clauseOf(left, [right]), ...clauseOf(right, [left])];
 }
 
+/** The pairs of paths whose values must be equal, or the expression is not true. */
+export function findEqualPaths(root: Node): [string[], string[]][] {
+  if (root.op === "&&") return root.args.flatMap((side) => findEqualPaths(side as Node));
+  if (root.op !== "==") return [];
+  const [left, right] = (root.args as [Node, Node]).map(pathOf);
+  return left && right ? [[left, right]] : [];
+}
+
 function clauseOf(side: Node, literals: Node[] | undefined): EqualityClause[] {
   const path = pathOf(side);
   const keys = literals?.map(keyOfLiteral);

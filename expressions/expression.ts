@@ -4,7 +4,7 @@
  */
 import type { Json } from "../protocol/json.ts";
 import { describeEvaluationFailure } from "./descriptions.ts";
-import { type EqualityClause, findEqualityClauses } from "./equality-clauses.ts";
+import { type EqualityClause, findEqualityClauses, findEqualPaths } from "./equality-clauses.ts";
 import type { ExpressionError } from "./errors.ts";
 import { type ResultKind, type ResultValues, toResult } from "./json-results.ts";
 import type { Program } from "./program.ts";
@@ -53,5 +53,10 @@ export class Expression<Kind extends ResultKind = ResultKind> {
   /** The equalities without which a condition does not match: what to index it by. */
   equalityClauses(this: Expression<"bool">): EqualityClause[] {
     return findEqualityClauses(this.#program.root);
+  }
+
+  /** The pairs of paths whose values must be equal for a condition to match. */
+  equalPaths(this: Expression<"bool">): [string[], string[]][] {
+    return findEqualPaths(this.#program.root);
   }
 }

@@ -14,7 +14,8 @@ export interface CommandOptions {
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_DIRECTORY = ".skein/stack";
-const CRON_MS = 60_000;
+/** As `wrangler.toml` has it. */
+export const CRON_MS = 60_000;
 
 const OPTIONS_HELP = `Options
   --port PORT        of the API (default ${DEFAULT_PORT})

@@ -18,7 +18,14 @@ the Worker is built again, changed SQL is applied, and examples/hello/worker.ts 
   npm run dev -- [options]`;
 
 const ROOT = resolve(import.meta.dirname, "..");
-const WORKER_FOLDERS = ["workers", "durable-objects", "database", "protocol"];
+const WORKER_FOLDERS = [
+  "workers",
+  "durable-objects",
+  "database",
+  "expressions",
+  "protocol",
+  "telemetry",
+];
 const SQL_FOLDER = "migrations";
 const EXAMPLE_FOLDERS = ["examples/hello", "sdk"];
 

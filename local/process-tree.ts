@@ -43,6 +43,11 @@ export function descendantsOf(pid: number): number[] {
   return found.slice(1);
 }
 
+/** A signal to a process and everything below it. */
+export function signalTree(root: number, name: NodeJS.Signals): void {
+  for (const pid of [root, ...descendantsOf(root)]) signal(pid, name);
+}
+
 /** SIGKILL to a process and everything below it; resolves when all of them are gone. */
 export async function killTree(root: number): Promise<void> {
   // Stopped first, so that it can't start another one while we look.

@@ -33,9 +33,24 @@ interface Scheduled {
   scheduled(event: { cron: string }): Promise<{ outcome: string }>;
 }
 
+/** The same, for the other worker. */
+interface Fetched {
+  fetch(url: string): Promise<{ ok: boolean; text(): Promise<string> }>;
+}
+
 const WORKER = "skein";
 const SHARD_CLASS = "DispatcherShard";
 const COMPATIBILITY_DATE = "2026-10-20";
+/** A Worker beside ours that nobody can call but us: only such a one may end other Workers' objects. */
+const CRASHER = "crasher";
+const CRASHER_SOURCE = `
+  import unsafe from "workerd:unsafe";
+  export default {
+    async fetch() {
+      await unsafe.abortAllDurableObjects();
+      return new Response();
+    },
+  };`;
 const MODULE_TYPES = { ".js": "esm", ".mjs": "esm", ".wasm": "wasm", ".txt": "text" } as const;
 
 serveParent<WorkerdChildOptions, WorkerdChildReady>(async (options, { log }) => {
@@ -74,6 +89,18 @@ serveParent<WorkerdChildOptions, WorkerdChildReady>(async (options, { log }) => 
         },
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port, proxy: false }] },
       },
+      {
+        config: {
+          name: CRASHER,
+          compatibilityDate: COMPATIBILITY_DATE,
+          compatibilityFlags: ["unsafe_module"],
+          manifest: {
+            mainModule: "index.js",
+            modulesRoot: bundle,
+            modules: { "index.js": { type: "esm", contents: Buffer.from(CRASHER_SOURCE) } },
+          },
+        },
+      },
     ],
   });
   await miniflare.ready;
@@ -84,6 +111,11 @@ serveParent<WorkerdChildOptions, WorkerdChildReady>(async (options, { log }) => 
       async evictShard(argument) {
         const { name, webSockets } = argument as ShardEviction;
         await miniflare.unsafeEvictDurableObject(WORKER, SHARD_CLASS, { name, webSockets });
+      },
+      async crashShards() {
+        const crasher: unknown = await miniflare.getWorker(CRASHER);
+        const answer = await (crasher as Fetched).fetch("http://crasher/");
+        if (!answer.ok) throw new Error(`The shards were not crashed: ${await answer.text()}`);
       },
       async runScheduled(cron) {
         const worker: unknown = await miniflare.getWorker(WORKER);

@@ -36,8 +36,13 @@ export interface Workerd {
    * other bundle does not start it throws, and the one before runs again.
    */
   restart(bundle?: string): Promise<void>;
-  /** Drops a shard's instance from memory; the next event makes a new one from its storage. */
+  /**
+   * Drops a shard's instance from memory once it is quiet, as hibernation does; the next event makes
+   * a new one from its storage.
+   */
   evictShard(eviction: ShardEviction): Promise<void>;
+  /** Ends every shard in the middle of whatever it does, its sockets broken, as a deploy does. */
+  crashShards(): Promise<void>;
   /** Resolves when the running process has ended, for whatever reason. */
   readonly exited: Promise<void>;
   /** Runs the Worker's scheduled duties: nothing else does so locally. */
@@ -93,6 +98,9 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     },
     async evictShard(eviction) {
       await child.ask("evictShard", eviction);
+    },
+    async crashShards() {
+      await child.ask("crashShards");
     },
     async runScheduled(cron = "* * * * *") {
       await child.ask("runScheduled", cron);

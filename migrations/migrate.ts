@@ -1,7 +1,8 @@
 /**
  * Brings a database to this version: pgmq, then the numbered tables once each, then the functions as
- * they stand in `functions/`, then partitions for the months ahead. Safe to run twice, and from two
- * places at once. Needs a direct connection: a transaction pooler loses the lock that guards it.
+ * they stand in `functions/`, then what the application's role may do, then partitions for the months
+ * ahead. Safe to run twice, and from two places at once. Needs a direct connection: a transaction
+ * pooler loses the lock that guards it.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,6 +11,7 @@ import { parseArgs } from "node:util";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyTables } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import { applyApplicationRole } from "./application-role.ts";
 import { pgmqInstallation } from "./pgmq.ts";
 
 const HERE = import.meta.dirname;
@@ -38,6 +40,7 @@ export async function migrate({ databaseUrl, log = () => {} }: MigrateOptions): 
       migrationsTable: "migration",
     });
     await applyFunctions(client, log);
+    await applyApplicationRole(client, log);
     const made = await client.query("select v1.ensure_partitions() as made");
     log(`partitions made: ${made.rows[0].made}`);
   } finally {

@@ -12,6 +12,9 @@ export const PROBLEMS = {
   not_found: { status: 404, title: "There is no such thing here" },
   workflow_not_found: { status: 404, title: "There is no such workflow" },
   run_not_found: { status: 404, title: "There is no such run" },
+  run_not_finished: { status: 409, title: "The run has not finished" },
+  workflow_paused: { status: 409, title: "The workflow is paused and takes no runs" },
+  worker_not_found: { status: 404, title: "There is no such worker" },
   tenant_exists: { status: 409, title: "A tenant of this name exists" },
   tenant_not_found: { status: 404, title: "There is no such tenant" },
   token_not_found: { status: 404, title: "There is no such token" },
@@ -33,10 +36,21 @@ export interface Problem {
   code: ProblemCode;
   /** What exactly is wrong, and what to do. */
   detail: string;
-  /** Where in the request, when it is in the request: `runs[3].input`. */
-  errors?: { path: string; message: string }[];
+  /** What is wrong in the request, when it is in the request. */
+  errors?: FieldError[];
   /** The request this answers; quote it when you ask for help. */
   requestId?: string;
+}
+
+/** What is wrong with a field of a request. */
+export interface FieldError {
+  /** Such as `runs[3].input`. */
+  path: string;
+  message: string;
+  /** Of an expression: its own code, where in it, and its line with a caret under that place. */
+  code?: ExpressionErrorCode;
+  position?: { start: number; end: number; line: number; column: number };
+  excerpt?: string;
 }
 
 /**
@@ -80,15 +94,48 @@ export type SessionErrorCode = keyof typeof SESSION_ERRORS;
 /** Close code of a worker that has drained and will not be back. */
 export const CLOSE_DRAINED = 4000;
 
-/** Codes of a task's error that the engine gives; a handler's own error carries `handler_error`. */
-export const TASK_ERROR_CODES = [
-  "handler_error",
-  "execution_timeout",
-  "worker_lost",
-  "payload_too_large",
-  "invalid_output",
-] as const;
-export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
+/** What a task's error can say, with what to do about it. A handler's own carries `handler_error`. */
+export const TASK_ERRORS = {
+  handler_error: {
+    title: "The handler threw",
+    advice: "Read the error's message and stack; replay the run once the handler is mended.",
+  },
+  execution_timeout: {
+    title: "The attempt took longer than its step's timeout",
+    advice: "Raise the step's timeout, or call ctx.extendTimeout while the work makes progress.",
+  },
+  schedule_timeout: {
+    title: "The task was queued for longer than its step's scheduleTimeout",
+    advice: "Start more workers for its action, or raise scheduleTimeout; then replay the run.",
+  },
+  run_timeout: {
+    title: "The run took longer than its workflow's timeout",
+    advice: "Raise the workflow's timeout, or find the step that was slow; then replay the run.",
+  },
+  cancelled: {
+    title: "The run was cancelled",
+    advice: "Replay the run if it should happen after all.",
+  },
+  worker_lost: {
+    title: "The worker vanished with the attempt",
+    advice:
+      "See why workers die with this task (memory, a blocked event loop); then replay the run.",
+  },
+  not_received: {
+    title: "The worker did not confirm that the task arrived",
+    advice: "Nothing, once. Again and again: the worker's event loop is blocked.",
+  },
+  payload_too_large: {
+    title: "The output is too large",
+    advice: "Store it elsewhere and return where it is.",
+  },
+  invalid_output: {
+    title: "The output is not JSON that can be stored",
+    advice: "Return plain JSON: no functions, bigints, cycles, or U+0000 in a text.",
+  },
+} as const satisfies Record<string, { title: string; advice: string }>;
+export type TaskErrorCode = keyof typeof TASK_ERRORS;
+export const TASK_ERROR_CODES = Object.keys(TASK_ERRORS) as [TaskErrorCode, ...TaskErrorCode[]];
 
 /** What went wrong in an attempt, as it is stored and shown. */
 export interface TaskError {
@@ -97,4 +144,8 @@ export interface TaskError {
   name: string;
   message: string;
   stack?: string;
+  /** The handler asked for its next attempt no sooner than so many milliseconds later. */
+  retryAfterMs?: number;
+  /** False: the handler said that another attempt would fail as well. */
+  isRetryable?: false;
 }

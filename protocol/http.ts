@@ -6,17 +6,56 @@
 import type { TaskError } from "./errors.ts";
 import type { Json, Metadata } from "./json.ts";
 import type { LogLine } from "./session.ts";
-import type { AttemptOutcome, RunState, TaskState } from "./states.ts";
+import type { AttemptOutcome, PauseMode, RunState, StepKind, TaskState } from "./states.ts";
+
+/** How long to wait between a failed attempt and the next: `initialMs · factorⁿ`, at most `maxMs`. */
+export interface Backoff {
+  /** Default a second. */
+  initialMs?: number;
+  /** Default 2; 1 waits the same each time. */
+  factor?: number;
+  /** Default five minutes, at most a day. */
+  maxMs?: number;
+  /** The part of each wait that is random, from 0 (none) to 1 (anything from 0 on). Default 0.5. */
+  jitter?: number;
+}
+
+/** How a handler is run and tried again. */
+export interface ExecutionPolicy {
+  /** Milliseconds one attempt may take. Default a minute, at most a day. */
+  timeoutMs?: number;
+  /** Attempts after the first that failed or ran out of time. Default 0, at most 100. */
+  retries?: number;
+  backoff?: Backoff;
+  /**
+   * CEL over `error.code`, `error.name`, `error.message` and `attempt`: false ends the retries. One
+   * that can't be evaluated is as good as true. Default true.
+   */
+  retryIf?: string;
+}
 
 /** A step of a workflow's DAG. */
-export interface StepDefinition {
+export interface StepDefinition extends ExecutionPolicy {
   name: string;
   /** The handler that executes it. Default `workflow:step`. */
   action?: string;
   /** Names of the steps whose outputs it needs. Default none. */
   parents?: string[];
-  /** Milliseconds one attempt may take. Default a minute, at most a day. */
-  timeoutMs?: number;
+  /** Milliseconds it may be queued each time before it fails. Default no limit, at most 30 days. */
+  scheduleTimeoutMs?: number;
+  /** Undoes the step when the run fails after it has completed: `workflow:step:compensate`. */
+  compensate?: ExecutionPolicy;
+}
+
+/** An event that cancels runs: those that were started before it and meet the condition. */
+export interface CancelOn {
+  /** The event's key, in full. */
+  event: string;
+  /**
+   * CEL over `event.key`, `event.payload`, `event.metadata`, and the run's `input` and `metadata`. One
+   * that can't be evaluated cancels nothing. Default true.
+   */
+  if?: string;
 }
 
 export interface WorkflowDefinition {
@@ -24,7 +63,13 @@ export interface WorkflowDefinition {
   description?: string;
   /** Keys of the events that start a run. Default none. */
   events?: string[];
+  /** Events that cancel its unfinished runs, at most 5. Default none. */
+  cancelOn?: CancelOn[];
   steps: StepDefinition[];
+  /** Milliseconds a run may take, from its start to its last step's end. Default no limit. */
+  timeoutMs?: number;
+  /** Sees to a run that has failed, after its compensations: `workflow:on-failure`. */
+  onFailure?: ExecutionPolicy;
 }
 
 export interface WorkflowVersion {
@@ -42,6 +87,8 @@ export interface Workflow {
   /** The version that new runs are bound to. */
   version: WorkflowVersion;
   definition: WorkflowDefinition;
+  /** Since when and how it is paused, else null. */
+  paused: { at: string; mode: PauseMode } | null;
 }
 
 /** The answer to a registration: `created` tells whether it made a new version. */
@@ -77,6 +124,7 @@ export interface Attempt {
 export interface Task {
   id: string;
   step: string;
+  kind: StepKind;
   action: string;
   parents: string[];
   state: TaskState;
@@ -89,6 +137,10 @@ export interface Task {
   queuedAt: string | null;
   startedAt: string | null;
   finishedAt: string | null;
+  /** When its backoff is over, else null. */
+  retryAt: string | null;
+  /** Runs that its handler has started. */
+  children: { key: string; run: string; isDetached: boolean }[];
 }
 
 export interface RunSummary {
@@ -99,6 +151,10 @@ export interface RunSummary {
   metadata: Metadata;
   /** The event that started it, else null. */
   eventId: string | null;
+  /** The run that this one repeats, else null. */
+  replayOf: string | null;
+  /** The task whose handler started it, else null. */
+  parent: { run: string; task: string } | null;
   createdAt: string;
   startedAt: string | null;
   finishedAt: string | null;
@@ -106,6 +162,9 @@ export interface RunSummary {
 
 export interface Run extends RunSummary {
   input: Json;
+  /** Why the run itself ended, when that was not a step: `cancelled`, `run_timeout`. Else null. */
+  error: TaskError | null;
+  /** Steps in the order of the definition, then what undoes them, then what sees to the failure. */
   tasks: Task[];
 }
 
@@ -114,8 +173,85 @@ export interface RunResult {
   state: RunState;
   /** Outputs of the completed steps, by step name. */
   outputs: { [step: string]: Json };
-  /** The first failed task's error, else null. */
-  error: (TaskError & { step: string }) | null;
+  /** The first failed step's error, or with `step` null the run's own; else null. */
+  error: (TaskError & { step: string | null }) | null;
+}
+
+/** Which runs a call is about: all of a tenant's that fit everything given. */
+export interface RunFilter {
+  workflow?: string;
+  state?: RunState;
+  /** Created then or later, and before. */
+  since?: string;
+  until?: string;
+  metadata?: Metadata;
+  /** Started by this event. */
+  eventId?: string;
+}
+
+export interface CancelRun {
+  /** Shown in the run's error. */
+  reason?: string;
+}
+
+export interface CancelledRun {
+  id: string;
+  state: RunState;
+  /** False when it had finished before. */
+  cancelled: boolean;
+}
+
+/** The answer to a cancellation by filter, at most a thousand runs a call. */
+export interface CancelledRuns {
+  cancelled: number;
+  /** There are more: call again. */
+  hasMore: boolean;
+}
+
+export interface ReplayRun {
+  /** Begin with this step; outputs of steps that don't depend on it are reused. */
+  fromStep?: string;
+  /** Begin with what failed; outputs of completed steps are reused. */
+  fromFailure?: boolean;
+  /** Default the original's. */
+  input?: Json;
+  /** `original` (the default) or the workflow's active version, which reuses nothing. */
+  version?: "original" | "active";
+  idempotencyKey?: string;
+}
+
+/** Replays the finished runs that fit, oldest first, each once and as one call would. */
+export interface ReplayRuns {
+  filter: RunFilter;
+  fromFailure?: boolean;
+  version?: "original" | "active";
+  /** Two calls with the same key and cursor make the same replays. */
+  idempotencyKey?: string;
+  /** `nextCursor` of the call before. */
+  cursor?: string;
+}
+
+/** The answer to a replay by filter, at most a thousand runs a call. */
+export interface ReplayedRuns {
+  runs: { id: string; replayOf: string }[];
+  /** Give it as `cursor` for the next ones; null when all have been replayed. */
+  nextCursor: string | null;
+}
+
+/** A worker that is connected, or was a moment ago. */
+export interface WorkerRecord {
+  /** Of its session. */
+  id: string;
+  name: string;
+  shard: number;
+  state: "connected" | "paused" | "draining" | "stalled" | "disconnected";
+  slots: number;
+  /** Slots that hold a task. */
+  usedSlots: number;
+  actions: string[];
+  connectedAt: string;
+  /** When it was last heard of. */
+  heardAt: string;
 }
 
 export interface RunLogLine extends Omit<LogLine, "at"> {

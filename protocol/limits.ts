@@ -21,6 +21,9 @@ export const MAX_STEPS = 500;
 /** Event keys one workflow may listen to. */
 export const MAX_EVENT_KEYS = 100;
 
+/** Ways to cancel a workflow's runs by an event: each is a row written with every run. */
+export const MAX_CANCEL_ON = 5;
+
 /** Characters of a name: workflow, step, action, event key, worker. */
 export const MAX_NAME_LENGTH = 200;
 
@@ -53,6 +56,35 @@ export const DEFAULT_TIMEOUT_MS = 60_000;
 
 /** Milliseconds a step may ask for: a day. */
 export const MAX_TIMEOUT_MS = 86_400_000;
+
+/** Milliseconds a task may ask to be queued at most, and a run to take: thirty days. */
+export const MAX_SCHEDULE_TIMEOUT_MS = 30 * 86_400_000;
+export const MAX_RUN_TIMEOUT_MS = 30 * 86_400_000;
+
+/** Retries of one step: each is a row of history. */
+export const MAX_RETRIES = 100;
+
+/** How long to wait between a failed attempt and the next, where the step says nothing. */
+export const DEFAULT_BACKOFF = { initialMs: 1_000, factor: 2, maxMs: 300_000, jitter: 0.5 };
+
+/** Milliseconds between two attempts at most, whatever a backoff or a `retryAfter` says: a day. */
+export const MAX_BACKOFF_MS = 86_400_000;
+export const MAX_BACKOFF_FACTOR = 100;
+
+/**
+ * Times that a task is given to another worker because its own vanished. One more, and it fails: a
+ * task that kills whoever takes it must not go through a whole fleet.
+ */
+export const MAX_RESCUES = 10;
+
+/** Children in one `spawn` frame: as a bulk call. */
+export const MAX_SPAWN = MAX_BULK;
+
+/** Bytes of a finished child's outputs that are pushed to its parent; larger ones are fetched. */
+export const MAX_PUSHED_BYTES = MAX_PAYLOAD_BYTES;
+
+/** Runs one cancel or replay by filter takes; it says whether there are more. */
+export const MAX_BY_FILTER = 1_000;
 
 /** Milliseconds one call may wait for a run's result before it is asked again. */
 export const MAX_RESULT_WAIT_MS = 60_000;

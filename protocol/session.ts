@@ -23,20 +23,32 @@ export const TOKEN_SUBPROTOCOL_PREFIX = "skein.token.";
 export const PING = "ping";
 export const PONG = "pong";
 
-/** A worker pings this often, in milliseconds. */
-export const PING_INTERVAL_MS = 10_000;
-
-/** Milliseconds of silence after which either side gives the other up. */
+/**
+ * Milliseconds of silence after which either side gives the other up, unless the worker asks for
+ * another limit. A worker pings three times within it.
+ */
 export const HEARTBEAT_LIMIT_MS = 30_000;
+export const MIN_HEARTBEAT_LIMIT_MS = 2_000;
+export const MAX_HEARTBEAT_LIMIT_MS = 600_000;
+export const PINGS_PER_LIMIT = 3;
+export const PING_INTERVAL_MS = HEARTBEAT_LIMIT_MS / PINGS_PER_LIMIT;
+
+/** Milliseconds in which a worker confirms that a task has arrived; then another gets it. */
+export const RECEIPT_LIMIT_MS = 2_000;
+
+/** Milliseconds a cancelled handler has to end; then its slot is taken back. */
+export const CANCEL_GRACE_MS = 10_000;
 
 /** Longest wait between two attempts to reconnect, in milliseconds, before full jitter. */
 export const RECONNECT_MAX_MS = 4_000;
 
 /**
- * Milliseconds after a socket closed in which its session may be resumed. Longer than the longest
- * reconnect wait, with a margin, so that a worker that can come back finds its attempts.
+ * Milliseconds after a socket closed in which its session may be resumed, unless the worker asks
+ * for another grace. Longer than the longest reconnect wait, with a margin, so that a worker that can
+ * come back finds its attempts.
  */
 export const RESUME_GRACE_MS = 6_000;
+export const MAX_RESUME_GRACE_MS = 60_000;
 
 export interface Message<Frame> {
   v: typeof PROTOCOL_VERSION;
@@ -51,10 +63,17 @@ export interface AttemptRef {
 
 export type WorkerFrame =
   | HelloFrame
+  | ReceivedFrame
   | CompletedFrame
   | FailedFrame
   | ReleasedFrame
   | LogFrame
+  | ExtendFrame
+  | SpawnFrame
+  | WaitingFrame
+  | WorkingFrame
+  | PauseFrame
+  | ResumeFrame
   | DrainFrame;
 
 /** The first frame on every socket. */
@@ -74,6 +93,17 @@ export interface HelloFrame {
   session?: string;
   /** Attempts it is still running, or whose results it has not seen recorded. */
   running: AttemptRef[];
+  /** Its own limits, in milliseconds; the shard's where it says nothing. */
+  heartbeatLimitMs?: number;
+  resumeGraceMs?: number;
+  /** It takes no tasks until it says `resume`. */
+  isPaused?: boolean;
+}
+
+/** Tasks that have arrived. A result says the same, so one that is there already needs no receipt. */
+export interface ReceivedFrame {
+  type: "received";
+  attempts: AttemptRef[];
 }
 
 /** The attempt succeeded. Sent again on every socket until it is answered. */
@@ -117,7 +147,56 @@ export interface LogFrame extends AttemptRef {
   lines: LogLine[];
 }
 
-/** The worker takes no more tasks; it finishes what it has, then closes with `CLOSE_DRAINED`. */
+/** The handler needs more time: so many milliseconds from now on. Answered with `extended`. */
+export interface ExtendFrame extends AttemptRef {
+  type: "extend";
+  timeoutMs: number;
+}
+
+/** A run to be started by a handler. */
+export interface ChildStart {
+  /** Unique within the task: a later attempt that spawns it again gets the same run. */
+  key: string;
+  /** The workflow's name. */
+  workflow: string;
+  input: Json;
+  metadata: Metadata;
+  /** It outlives its parent: it is not cancelled with it. Default false. */
+  isDetached?: boolean;
+}
+
+/**
+ * Starts children. Each is answered with `spawned`, and once it has finished with `child`, on this
+ * socket or the next. Sent again on every socket for children that have not been answered so.
+ */
+export interface SpawnFrame extends AttemptRef {
+  type: "spawn";
+  children: ChildStart[];
+}
+
+/** The handler does nothing but wait for its children: its slot is free, and its timeout stands still. */
+export interface WaitingFrame extends AttemptRef {
+  type: "waiting";
+}
+
+/** The handler goes on: it takes a slot again, and its timeout counts. */
+export interface WorkingFrame extends AttemptRef {
+  type: "working";
+}
+
+/** The worker takes no tasks until it says `resume`; it finishes what it has. */
+export interface PauseFrame {
+  type: "pause";
+}
+
+export interface ResumeFrame {
+  type: "resume";
+}
+
+/**
+ * The worker takes no more tasks; it finishes what it has, then closes with `CLOSE_DRAINED`. From the
+ * shard: it is asked to do so. `pause` and `resume` from the shard likewise.
+ */
 export interface DrainFrame {
   type: "drain";
 }
@@ -129,6 +208,12 @@ export type ShardFrame =
   | StaleFrame
   | GoneFrame
   | CancelFrame
+  | ExtendedFrame
+  | SpawnedFrame
+  | ChildFrame
+  | PauseFrame
+  | ResumeFrame
+  | DrainFrame
   | ShardsFrame
   | ErrorFrame;
 
@@ -164,6 +249,14 @@ export interface TaskFrame extends AttemptRef {
   timeoutMs: number;
   /** When the task became ready, in milliseconds since 1970. */
   queuedAt: number;
+  /** What has failed, in a step that sees to a failed run. */
+  failures?: StepFailure[];
+}
+
+/** What failed in a run: a step, or with null the run itself, as when it took too long. */
+export interface StepFailure {
+  step: string | null;
+  error: TaskError;
 }
 
 /** The result is part of the run's history, now or since an earlier sending. Ends the resending. */
@@ -184,7 +277,35 @@ export interface GoneFrame extends AttemptRef {
 /** Abort the handler. The slot stays taken until the worker answers `released` or reports a result. */
 export interface CancelFrame extends AttemptRef {
   type: "cancel";
-  reason: "execution_timeout" | "cancelled";
+  reason: CancelReason;
+}
+
+/** `lost`: the task is another attempt's, because this one was not confirmed in time. */
+export type CancelReason = "execution_timeout" | "run_timeout" | "cancelled" | "lost";
+
+/** The attempt has so many milliseconds from when this was sent. */
+export interface ExtendedFrame extends AttemptRef {
+  type: "extended";
+  timeoutMs: number;
+}
+
+/** The child of this key is a run, now or since an earlier sending; or can't be one. */
+export interface SpawnedFrame extends AttemptRef {
+  type: "spawned";
+  key: string;
+  run?: string;
+  refusal?: { code: "workflow_not_found" | "workflow_paused" | "invalid_request"; detail: string };
+}
+
+/** A child has finished. */
+export interface ChildFrame extends AttemptRef {
+  type: "child";
+  key: string;
+  run: string;
+  state: "completed" | "failed" | "cancelled";
+  /** Outputs of its completed steps; null when they are too large: fetch them. */
+  outputs: { [step: string]: Json } | null;
+  error: (TaskError & { step: string | null }) | null;
 }
 
 /** The tenant's shards have changed: ask again which there are. */

@@ -25,46 +25,72 @@ export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 /** What can happen to a task. */
 export const TASK_EVENTS = [
   "parents_completed",
-  "parent_failed",
-  "started",
+  "parent_failed", // for good
+  "started", // long enough ago to be recorded
   "completed",
-  "failed",
-  "timed_out",
-  "lost",
+  "failed", // or out of time, for good
+  "retried", // failed or out of time, and to be tried again after a backoff
+  "due", // its backoff is over
+  "lost", // its worker vanished, or never confirmed it
+  "abandoned", // lost once too often
+  "expired", // queued for too long
+  "cancelled", // with its run
 ] as const;
 export type TaskEvent = (typeof TASK_EVENTS)[number];
 
-const finished: Record<TaskEvent, TaskState | "ignored"> = {
-  parents_completed: "ignored",
-  parent_failed: "ignored",
-  started: "ignored",
-  completed: "ignored",
-  failed: "ignored",
-  timed_out: "ignored",
-  lost: "ignored",
-};
+type Next = Record<TaskEvent, TaskState | "ignored">;
 
-const inHand: Record<TaskEvent, TaskState | "ignored"> = {
-  parents_completed: "ignored",
-  parent_failed: "ignored",
+const ignored = Object.fromEntries(TASK_EVENTS.map((event) => [event, "ignored"])) as Next;
+
+const inHand: Next = {
+  ...ignored,
   started: "running",
   completed: "completed",
   failed: "failed",
-  timed_out: "failed",
+  retried: "backoff",
   lost: "queued",
+  abandoned: "failed",
+  cancelled: "cancelled",
 };
 
 /** The state a task is in after something happened to it; `ignored` changes nothing. */
-export const TASK_TRANSITIONS: Record<TaskState, Record<TaskEvent, TaskState | "ignored">> = {
-  waiting: { ...finished, parents_completed: "queued", parent_failed: "cancelled" },
-  queued: inHand,
+export const TASK_TRANSITIONS: Record<TaskState, Next> = {
+  waiting: {
+    ...ignored,
+    parents_completed: "queued",
+    parent_failed: "cancelled",
+    cancelled: "cancelled",
+  },
+  queued: { ...inHand, expired: "failed" },
   running: inHand,
-  backoff: finished,
-  completed: finished,
-  failed: finished,
-  cancelled: finished,
-  skipped: finished,
+  backoff: { ...ignored, due: "queued", cancelled: "cancelled" },
+  completed: ignored,
+  failed: ignored,
+  cancelled: ignored,
+  skipped: ignored,
 };
+
+/** Why a DAG has a step: to be run, to undo another one, or to see to a run that has failed. */
+export const STEP_KINDS = ["step", "compensate", "on_failure"] as const;
+export type StepKind = (typeof STEP_KINDS)[number];
+
+/** What a shard must do at a moment it has written down. */
+export const TIMER_KINDS = [
+  "retry", // of a task: its backoff is over
+  "timeout", // of a run: it has taken too long
+  "cancel", // of a run: its parent was cancelled
+  "release", // of a run that is held: it may start
+  "match", // of an event: runs may be waiting for it
+] as const;
+export type TimerKind = (typeof TIMER_KINDS)[number];
+
+/** What an event does to a run that waits for it. */
+export const MATCH_KINDS = ["cancel"] as const;
+export type MatchKind = (typeof MATCH_KINDS)[number];
+
+/** What becomes of new runs of a paused workflow: they wait until it is resumed, or don't happen. */
+export const PAUSE_MODES = ["hold", "drop"] as const;
+export type PauseMode = (typeof PAUSE_MODES)[number];
 
 export const FINISHED_TASK_STATES = ["completed", "failed", "cancelled", "skipped"] as const;
 export const FINISHED_RUN_STATES = ["completed", "failed", "cancelled"] as const;

@@ -1,27 +1,39 @@
 /**
- * Cuts many items into calls that the API accepts: by count and by bytes. The order of the items
- * is the order of the calls.
+ * Cuts many items into pieces that the other side accepts: by count and by bytes. The order of the
+ * items is the order of the pieces.
  */
 import { MAX_BODY_BYTES, MAX_BULK } from "../protocol/limits.ts";
 import { byteLength } from "./json.ts";
 
-/** Bytes a call's own brackets and name need, generously. */
-const ENVELOPE_BYTES = 64;
+/** Bytes a piece's own brackets and names need, generously. */
+const ENVELOPE_BYTES = 256;
 
-/** Bodies `{"<name>":[…]}` of the calls, out of items that are already JSON. */
-export function* bulkCalls(name: "runs" | "events", items: readonly string[]): Generator<string> {
-  let call: string[] = [];
-  let callBytes = ENVELOPE_BYTES;
+/** Pieces of at most so many items and bytes of their JSON. */
+export function* pieces<Item>(
+  items: readonly Item[],
+  jsonOf: (item: Item) => string,
+  maximum: { count: number; bytes: number },
+): Generator<Item[]> {
+  let piece: Item[] = [];
+  let pieceBytes = ENVELOPE_BYTES;
   for (const item of items) {
-    const itemBytes = byteLength(item) + 1;
-    const isFull = call.length === MAX_BULK || callBytes + itemBytes > MAX_BODY_BYTES;
-    if (isFull && call.length > 0) {
-      yield `{"${name}":[${call.join(",")}]}`;
-      call = [];
-      callBytes = ENVELOPE_BYTES;
+    const itemBytes = byteLength(jsonOf(item)) + 1;
+    const isFull = piece.length === maximum.count || pieceBytes + itemBytes > maximum.bytes;
+    if (isFull && piece.length > 0) {
+      yield piece;
+      piece = [];
+      pieceBytes = ENVELOPE_BYTES;
     }
-    call.push(item);
-    callBytes += itemBytes;
+    piece.push(item);
+    pieceBytes += itemBytes;
   }
-  if (call.length > 0) yield `{"${name}":[${call.join(",")}]}`;
+  if (piece.length > 0) yield piece;
+}
+
+/** Bodies `{"<name>":[…]}` of bulk calls, out of items that are already JSON. */
+export function* bulkCalls(name: "runs" | "events", items: readonly string[]): Generator<string> {
+  const maximum = { count: MAX_BULK, bytes: MAX_BODY_BYTES };
+  for (const piece of pieces(items, (item) => item, maximum)) {
+    yield `{"${name}":[${piece.join(",")}]}`;
+  }
 }

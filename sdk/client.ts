@@ -17,8 +17,9 @@ import { SkeinError } from "./errors.ts";
 import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
-import { Runs, type WaitOptions } from "./runs.ts";
-import type { Workflow } from "./workflow.ts";
+import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
+import { Workers } from "./workers.ts";
+import type { InputArguments, Workflow } from "./workflow.ts";
 import { Workflows } from "./workflows.ts";
 
 export interface ClientOptions {
@@ -66,23 +67,6 @@ export interface PublishItem {
   idempotencyKey?: string | undefined;
 }
 
-/** Left out where the workflow has no schema, or one that accepts nothing at all. */
-type InputArguments<Input, Options> = undefined extends Input
-  ? [input?: Input, options?: Options]
-  : [input: Input, options?: Options];
-
-/** A run that was started. */
-export interface RunHandle<Result = unknown> {
-  readonly id: string;
-  /** False when a run with this idempotency key existed: this is that one. */
-  readonly created: boolean;
-  /**
-   * Waits until the run has finished. Throws `RunFailedError` when it failed or was cancelled and
-   * `SkeinError` with code `result_timeout` when `timeoutMs` passed first.
-   */
-  result(options?: WaitOptions): Promise<Result>;
-}
-
 /**
  * Speaks to Skein's HTTP API. Holds no connection: make one and share it.
  *
@@ -96,6 +80,7 @@ export interface RunHandle<Result = unknown> {
 export class Client {
   readonly runs: Runs;
   readonly workflows: Workflows;
+  readonly workers: Workers;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -108,6 +93,7 @@ export class Client {
     });
     this.runs = new Runs(this.http);
     this.workflows = new Workflows(this.http);
+    this.workers = new Workers(this.http);
   }
 
   /**
@@ -237,10 +223,7 @@ export class Client {
     workflow: Workflow<Input, Value, Result>,
     started: StartedRun,
   ): RunHandle<Result> {
-    const { id, created } = started;
-    const result = async (options?: WaitOptions): Promise<Result> =>
-      workflow.resultOf(await this.runs.outputs(id, options));
-    return { id, created, result };
+    return this.runs.handle(started, (outputs) => workflow.resultOf(outputs));
   }
 }
 

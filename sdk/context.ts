@@ -3,7 +3,19 @@
  * the object behind them; what an attempt's life looks like is `session/attempt.ts`.
  */
 import type { Json, Metadata } from "../protocol/json.ts";
+import { MAX_TIMEOUT_MS } from "../protocol/limits.ts";
+import type { StepFailure } from "../protocol/session.ts";
+import {
+  type ChildRun,
+  quiet,
+  spawnChildren,
+  type SpawnItem,
+  type SpawnOptions,
+} from "./child-run.ts";
+import { type Duration, durationMs } from "./duration.ts";
+import type { Runs } from "./runs.ts";
 import type { Attempt } from "./session/attempt.ts";
+import type { InputArguments, Workflow } from "./workflow.ts";
 
 /** Fields of a log line: JSON. */
 export type LogFields = { [key: string]: Json };
@@ -52,24 +64,71 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
    * Its reason is a `TaskAbortedError` with a `code`.
    */
   readonly signal: AbortSignal;
-  /** When this attempt's time is up, by this machine's clock. */
+  /** When this attempt's time is up, by this machine's clock. It moves with `extendTimeout`. */
   readonly deadline: Date;
   readonly log: TaskLog;
+  /**
+   * Asks for more time: the attempt's timeout is so long from now on, whatever was left of it. At
+   * most 1d. Resolves once it is granted; rejects with what `signal` was aborted with when the
+   * attempt is over first. Call it while the work makes progress, so that work that hangs still ends.
+   *
+   * @example
+   * for (const page of pages) {
+   *   await ctx.extendTimeout("1m");
+   *   await convert(page, { signal: ctx.signal });
+   * }
+   */
+  extendTimeout(timeout: Duration): Promise<void>;
+  /**
+   * Starts a run that belongs to this one: it is cancelled with it, and a later attempt of this task
+   * gets the same run by its `key`. Resolves once the run happens, whatever dies.
+   *
+   * Throws `InvalidInputError` when the child's schema refuses the input, `DefinitionError` for a
+   * key that was used in this attempt, and `SkeinError` with code `workflow_not_found` or
+   * `workflow_paused` when Skein refuses.
+   *
+   * @example
+   * const shipping = await ctx.spawn(shipOrder, { id: "1" }, { key: "shipping" });
+   * const { parcel } = await shipping.result();
+   */
+  spawn<ChildInput, Value, Result>(
+    workflow: Workflow<ChildInput, Value, Result>,
+    ...[input, options]: InputArguments<ChildInput, SpawnOptions>
+  ): Promise<ChildRun<Result>>;
+  /**
+   * Starts any number of runs, as `spawn` does one. The children are in the order of the items. When
+   * one is refused it throws, and others may have been started: the same keys find them again.
+   *
+   * @example
+   * const children = await ctx.spawnMany(resize, images.map((input) => ({ input, key: input.name })));
+   * const sizes = await Promise.all(children.map((child) => child.result()));
+   */
+  spawnMany<ChildInput, Value, Result>(
+    workflow: Workflow<ChildInput, Value, Result>,
+    items: readonly SpawnItem<ChildInput>[],
+  ): Promise<ChildRun<Result>[]>;
+}
+
+/** What a workflow's `onFailure` handler is given. */
+export interface FailureContext<Input = unknown> extends TaskContext<Input, {}> {
+  /** What failed, compensations included; the run itself (out of time) as `step: null`. */
+  readonly failures: readonly StepFailure[];
 }
 
 /** The context behind the interface. Getters, so that a trivial handler pays for what it reads. */
-export class AttemptContext implements TaskContext {
+export class AttemptContext implements FailureContext {
   readonly input: unknown;
+  readonly parents: { readonly [step: string]: unknown };
   readonly #attempt: Attempt;
+  readonly #runs: Runs;
 
-  constructor(attempt: Attempt, input: unknown) {
+  constructor(attempt: Attempt, input: unknown, parents: { [step: string]: Json }, runs: Runs) {
     this.#attempt = attempt;
+    this.#runs = runs;
     this.input = input;
+    this.parents = parents;
   }
 
-  get parents(): Record<string, unknown> {
-    return this.#attempt.frame.parents;
-  }
   get metadata(): Metadata {
     return this.#attempt.frame.metadata;
   }
@@ -98,9 +157,45 @@ export class AttemptContext implements TaskContext {
     return this.#attempt.signal;
   }
   get deadline(): Date {
-    return new Date(this.#attempt.receivedAt + this.#attempt.frame.timeoutMs);
+    return this.#attempt.deadline.at;
   }
   get log(): TaskLog {
     return this.#attempt.log;
+  }
+  get failures(): readonly StepFailure[] {
+    return this.#attempt.frame.failures ?? [];
+  }
+
+  extendTimeout(timeout: Duration): Promise<void> {
+    return quiet(this.#extendTimeout(timeout));
+  }
+
+  spawn<ChildInput, Value, Result>(
+    workflow: Workflow<ChildInput, Value, Result>,
+    ...[input, options]: InputArguments<ChildInput, SpawnOptions>
+  ): Promise<ChildRun<Result>> {
+    return quiet(this.#spawn(workflow, { ...options, input: input as ChildInput }));
+  }
+
+  spawnMany<ChildInput, Value, Result>(
+    workflow: Workflow<ChildInput, Value, Result>,
+    items: readonly SpawnItem<ChildInput>[],
+  ): Promise<ChildRun<Result>[]> {
+    return quiet(spawnChildren(this.#attempt, this.#runs, workflow, items));
+  }
+
+  async #extendTimeout(timeout: Duration): Promise<void> {
+    const what = `The timeout that step "${this.step}" asks for`;
+    const timeoutMs = durationMs(timeout, what, { maximumMs: MAX_TIMEOUT_MS });
+    this.#attempt.throwIfOver();
+    await this.#attempt.deadline.extend(timeoutMs);
+  }
+
+  async #spawn<ChildInput, Value, Result>(
+    workflow: Workflow<ChildInput, Value, Result>,
+    item: SpawnItem<ChildInput>,
+  ): Promise<ChildRun<Result>> {
+    const [child] = await spawnChildren(this.#attempt, this.#runs, workflow, [item]);
+    return child as ChildRun<Result>; // As many come as were asked for.
   }
 }

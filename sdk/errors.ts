@@ -6,9 +6,11 @@
 import type { ProblemCode, TaskError } from "../protocol/errors.ts";
 import type { RunState } from "../protocol/states.ts";
 
-/** A workflow or a worker is written in a way that can't work. Thrown where it is written. */
+/** A workflow, a worker or a call is written in a way that can't work. Thrown where it is written. */
 export class DefinitionError extends Error {
   override readonly name = "DefinitionError";
+  /** Thrown by a handler, it ends the task: another attempt would throw it again. */
+  readonly isRetryable = false;
 }
 
 /** Codes of failures that no server answered: the server's own are `ProblemCode`. */
@@ -17,7 +19,8 @@ export type LocalErrorCode =
   | "request_timeout"
   | "invalid_answer"
   | "invalid_configuration"
-  | "result_timeout";
+  | "result_timeout"
+  | "attempt_over";
 
 export interface SkeinErrorDetails {
   status: number;
@@ -49,7 +52,9 @@ export class SkeinError extends Error {
   readonly requestId: string | undefined;
 
   constructor(details: SkeinErrorDetails) {
-    const places = (details.errors ?? []).map((place) => `\n  ${place.path}: ${place.message}`);
+    const places = (details.errors ?? []).map(
+      ({ path, message }) => `\n  ${path || "body"}: ${message}`,
+    );
     super(`${details.detail} (${details.code})${places.join("")}`, { cause: details.cause });
     this.status = details.status;
     this.code = details.code;
@@ -64,14 +69,13 @@ export class RunFailedError extends Error {
   override readonly name = "RunFailedError";
   readonly runId: string;
   readonly state: RunState;
-  /** The step that failed first, or null when the run was cancelled. */
+  /** The step that failed first, or null when it was the run itself: cancelled, or out of time. */
   readonly step: string | null;
-  /** What that step's last attempt ended with, or null. */
+  /** What that step's last attempt ended with, or why the run itself ended; or null. */
   readonly error: TaskError | null;
 
-  constructor(runId: string, state: RunState, error: (TaskError & { step: string }) | null) {
-    const why = error === null ? "" : ` in step "${error.step}": ${error.name}: ${error.message}`;
-    super(`Run ${runId} ${state}${why}`);
+  constructor(runId: string, state: RunState, error: (TaskError & { step: string | null }) | null) {
+    super(`Run ${runId} ${state}${error === null ? "" : whatFailed(error)}`);
     this.runId = runId;
     this.state = state;
     this.step = error?.step ?? null;
@@ -79,9 +83,15 @@ export class RunFailedError extends Error {
   }
 }
 
+function whatFailed({ step, name, message }: TaskError & { step: string | null }): string {
+  return step === null ? `: ${message}` : ` in step "${step}": ${name}: ${message}`;
+}
+
 /** An input that its workflow's schema refuses. Nothing was started. */
 export class InvalidInputError extends Error {
   override readonly name = "InvalidInputError";
+  /** In a worker it ends the task: another attempt would have the same input. */
+  readonly isRetryable = false;
   readonly workflow: string;
   readonly issues: { path: string; message: string }[];
 
@@ -98,6 +108,8 @@ export class InvalidInputError extends Error {
  *
  * - `cancelled`: the run was cancelled.
  * - `execution_timeout`: the attempt took longer than its step's timeout.
+ * - `run_timeout`: the run took longer than its workflow's timeout.
+ * - `lost`: the worker did not confirm the task in time, and it was given to another.
  * - `lease_lost`: no contact with the shard for so long that it is about to give the task away.
  * - `stale`: the task was given to another attempt, or ended otherwise.
  * - `worker_stopped`: the worker stopped and its grace is over.
@@ -105,6 +117,8 @@ export class InvalidInputError extends Error {
 export type AbortCode =
   | "cancelled"
   | "execution_timeout"
+  | "run_timeout"
+  | "lost"
   | "lease_lost"
   | "stale"
   | "worker_stopped";

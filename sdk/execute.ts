@@ -5,57 +5,63 @@
 import { AttemptContext } from "./context.ts";
 import { DefinitionError } from "./errors.ts";
 import type { Report } from "./report.ts";
+import type { Runs } from "./runs.ts";
 import type { Attempt } from "./session/attempt.ts";
 import type { Execute } from "./session/in-flight.ts";
 import { type Outcome, outcomeOfOutput, outcomeOfThrown } from "./session/result.ts";
-import type { ExecutableStep, Workflow } from "./workflow.ts";
+import type { Handler } from "./step.ts";
+import type { Workflow } from "./workflow.ts";
 
 /** What the worker needs of a workflow, whatever its types. */
-export type AnyWorkflow = Pick<Workflow, "name" | "steps" | "definition"> & {
+export type AnyWorkflow = Pick<Workflow, "name" | "handlers" | "definition"> & {
   validate(input: unknown): unknown;
 };
 
-interface Handler {
-  workflow: AnyWorkflow;
-  step: ExecutableStep;
-}
-export type Handlers = ReadonlyMap<string, Handler>;
+export type Handlers = ReadonlyMap<string, { workflow: AnyWorkflow; handler: Handler }>;
 
-/** Every step of these workflows by its action. Throws `DefinitionError` for two of one name. */
+/** Every handler of these workflows by its action. Throws `DefinitionError` for two of one name. */
 export function handlersOf(workflows: readonly AnyWorkflow[]): Handlers {
-  const handlers = new Map<string, Handler>();
+  const handlers: Map<string, { workflow: AnyWorkflow; handler: Handler }> = new Map();
   for (const workflow of workflows) {
-    for (const step of workflow.steps.values()) {
-      const other = handlers.get(step.action);
+    for (const [action, handler] of workflow.handlers) {
+      const other = handlers.get(action);
       // The same workflow may come twice, as it is and with `returns()`.
-      if (other !== undefined && other.step !== step) {
+      if (other !== undefined && other.handler !== handler) {
         throw new DefinitionError(
-          `Two workflows named "${workflow.name}" have a step "${step.name}": rename one workflow`,
+          `Two workflows named "${workflow.name}" have a handler for "${action}": rename one workflow`,
         );
       }
-      handlers.set(step.action, { workflow, step });
+      handlers.set(action, { workflow, handler });
     }
   }
   return handlers;
 }
 
-export function executor(handlers: Handlers, report: Report): Execute {
+/** `runs` fetches results of children that are too large to be pushed. */
+export function executor(handlers: Handlers, runs: Runs, report: Report): Execute {
   return async (attempt) => {
-    const outcome = await run(handlers, attempt);
+    const outcome = await run(handlers, runs, attempt);
     if (outcome.type === "failed" && !attempt.isAborted)
       report("error", failureLine(attempt, outcome));
     return outcome;
   };
 }
 
-async function run(handlers: Handlers, attempt: Attempt): Promise<Outcome> {
-  const { action, input, step } = attempt.frame;
+async function run(handlers: Handlers, runs: Runs, attempt: Attempt): Promise<Outcome> {
+  const { action, input, step, parents } = attempt.frame;
   try {
-    const handler = handlers.get(action);
-    if (handler === undefined) throw new Error(`This worker has no handler for action "${action}"`);
-    const checked = handler.workflow.validate(input);
+    const found = handlers.get(action);
+    if (found === undefined) throw new Error(`This worker has no handler for action "${action}"`);
+    const { workflow, handler } = found;
+    const checked = workflow.validate(input);
     const value = checked instanceof Promise ? ((await checked) as unknown) : checked;
-    const returned = handler.step.run(new AttemptContext(attempt, value));
+    if (handler.undoes === undefined) {
+      const returned = handler.run(new AttemptContext(attempt, value, parents, runs));
+      return outcomeOfOutput(step, await returned);
+    }
+    // The step that it undoes comes with its parents, in one object.
+    const { [handler.undoes]: output, ...others } = parents;
+    const returned = handler.run(new AttemptContext(attempt, value, others, runs), output);
     return outcomeOfOutput(step, await returned);
   } catch (thrown) {
     return outcomeOfThrown(thrown);

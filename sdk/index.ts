@@ -4,30 +4,35 @@
 export type { ProblemCode, TaskError, TaskErrorCode } from "../protocol/errors.ts";
 export type {
   Attempt,
+  CancelledRun,
   Page,
   PublishedEvent,
   RegisteredWorkflow,
+  ReplayedRuns,
   Run,
   RunLogLine,
   RunResult,
   RunSummary,
   Task,
+  WorkerRecord,
   Workflow as WorkflowRecord,
   WorkflowDefinition,
   WorkflowVersion,
 } from "../protocol/http.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
-export type { RunState, TaskState } from "../protocol/states.ts";
+export type { StepFailure } from "../protocol/session.ts";
+export type { PauseMode, RunState, StepKind, TaskState } from "../protocol/states.ts";
+export type { CancelOnOptions } from "./cancel-on.ts";
 export {
   Client,
   type ClientOptions,
   type PublishItem,
   type PublishOptions,
-  type RunHandle,
   type StartItem,
   type StartOptions,
 } from "./client.ts";
-export type { LogFields, TaskContext, TaskLog } from "./context.ts";
+export type { ChildRun, ChildWaitOptions, SpawnItem, SpawnOptions } from "./child-run.ts";
+export type { FailureContext, LogFields, TaskContext, TaskLog } from "./context.ts";
 export type { Duration } from "./duration.ts";
 export {
   type AbortCode,
@@ -38,14 +43,26 @@ export {
   SkeinError,
   TaskAbortedError,
 } from "./errors.ts";
+export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";
-export type { ListRuns, WaitOptions } from "./runs.ts";
+export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";
+export type {
+  CancelOptions,
+  ListRuns,
+  ReplayManyOptions,
+  ReplayOptions,
+  RunFilter,
+  RunHandle,
+  WaitOptions,
+} from "./runs.ts";
+export type {
+  Compensate,
+  CompensateOptions,
+  OnFailureOptions,
+  ParentOutputs,
+  StepHandle,
+  StepOptions,
+} from "./step.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
-export {
-  type ParentOutputs,
-  type StepHandle,
-  type StepOptions,
-  type Workflow,
-  type WorkflowOptions,
-  workflow,
-} from "./workflow.ts";
+export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
+export type { PauseOptions } from "./workflows.ts";

@@ -4,11 +4,18 @@
  * handlers.
  */
 import { MAX_NAME_LENGTH, MAX_SESSION_ACTIONS, MAX_SESSION_SLOTS } from "../protocol/limits.ts";
+import {
+  MAX_HEARTBEAT_LIMIT_MS,
+  MAX_RESUME_GRACE_MS,
+  MIN_HEARTBEAT_LIMIT_MS,
+} from "../protocol/session.ts";
 import { Client } from "./client.ts";
+import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError, SkeinError } from "./errors.ts";
 import { type AnyWorkflow, executor, handlersOf } from "./execute.ts";
 import { environment, hostProcess, pause } from "./platform.ts";
 import { consoleReport, noReport, type Report } from "./report.ts";
+import type { Greeting } from "./session/connection.ts";
 import { Fleet } from "./session/fleet.ts";
 import { InFlight } from "./session/in-flight.ts";
 import { reconnectDelayMs } from "./session/reconnect.ts";
@@ -34,6 +41,16 @@ export interface WorkerOptions {
   signals?: readonly string[] | undefined;
   /** Milliseconds that running handlers have to end when it stops. Default 30,000. */
   graceMs?: number | undefined;
+  /**
+   * How long it may be silent before its tasks go to other workers, as when its event loop is
+   * blocked. Default the shard's, 30s; from 2s to 10m.
+   */
+  heartbeat?: Duration | undefined;
+  /**
+   * How long its tasks stay its own when its connection is lost, to come back for: with 0 they go to
+   * other workers at once. Default the shard's, 6s; at most 1m.
+   */
+  reconnectGrace?: Duration | undefined;
   /** Where it tells of its own life. Default: the console; `false`: nowhere. */
   log?: Report | false | undefined;
 }
@@ -57,14 +74,15 @@ export class Worker {
   readonly stopped: Promise<void>;
   readonly #options: WorkerOptions;
   readonly #slots: number;
-  readonly #name: string;
   readonly #client: Client;
   readonly #report: Report;
-  readonly #actions: string[];
+  /** What hello says of it, but for the versions, which registering tells. */
+  readonly #greeting: Omit<Greeting, "versions">;
   readonly #inFlight: InFlight;
   readonly #stopping = new AbortController();
   readonly #forcing = new AbortController();
   #fleet: Fleet | null = null;
+  #isPaused = false;
   #started: Promise<void> | null = null;
   #drained: Promise<void> | null = null;
   #forceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -76,20 +94,25 @@ export class Worker {
     this.#options = options;
     this.#report = options.log === false ? noReport : (options.log ?? consoleReport);
     this.#slots = checkedSlots(options.slots ?? DEFAULT_SLOTS);
-    this.#name = (options.name ?? defaultName()).slice(0, MAX_NAME_LENGTH);
     if (options.workflows.length === 0) {
       throw new DefinitionError("A worker needs a workflow: give it as `workflows: [order]`");
     }
     for (const workflow of options.workflows) workflow.definition(); // Throws for one without steps.
     const handlers = handlersOf(options.workflows);
-    this.#actions = [...handlers.keys()];
-    if (this.#actions.length > MAX_SESSION_ACTIONS) {
+    if (handlers.size > MAX_SESSION_ACTIONS) {
       throw new DefinitionError(
-        `A worker has ${this.#actions.length} steps: use at most ${MAX_SESSION_ACTIONS}, or several workers`,
+        `A worker has ${handlers.size} handlers: use at most ${MAX_SESSION_ACTIONS}, or several workers`,
       );
     }
+    this.#greeting = {
+      worker: (options.name ?? defaultName()).slice(0, MAX_NAME_LENGTH),
+      sdk: `typescript/${SDK_VERSION}`,
+      actions: [...handlers.keys()],
+      ...sessionLimits(options),
+    };
     this.#client = options.client ?? new Client();
-    this.#inFlight = new InFlight(this.#slots, executor(handlers, this.#report));
+    const execute = executor(handlers, this.#client.runs, this.#report);
+    this.#inFlight = new InFlight(this.#slots, execute);
     this.stopped = new Promise((resolve, reject) => {
       this.#succeed = resolve;
       this.#fail = reject;
@@ -122,6 +145,21 @@ export class Worker {
     return this.stopped;
   }
 
+  /** Whether it takes no tasks until `resume()`. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Takes no tasks until `resume()`; those it has go on. It may be paused before it is started. */
+  pause(): void {
+    this.#setPaused(true);
+  }
+
+  /** Takes tasks again, also when it was Skein that paused it. */
+  resume(): void {
+    this.#setPaused(false);
+  }
+
   async #start(): Promise<void> {
     this.#listenToSignals();
     try {
@@ -148,15 +186,11 @@ export class Worker {
       url: http.url,
       token: http.token,
       random: http.random,
-      greeting: {
-        worker: this.#name,
-        sdk: `typescript/${SDK_VERSION}`,
-        actions: this.#actions,
-        versions,
-      },
+      greeting: { ...this.#greeting, versions },
       inFlight: this.#inFlight,
       report: this.#report,
       onFatal,
+      onAsked: (what) => this.#obey(what),
       listShards: async () => {
         try {
           return await this.#listShards();
@@ -166,6 +200,23 @@ export class Worker {
         }
       },
     });
+    if (this.#isPaused) this.#fleet.pause(true);
+  }
+
+  /** A person has asked for it, by way of one shard: it holds for every shard. */
+  #obey(what: "pause" | "resume" | "drain"): void {
+    if (what !== "drain") {
+      this.#setPaused(what === "pause");
+      return;
+    }
+    this.#report("info", "asked to drain");
+    this.stop().catch(() => undefined); // Whoever holds `stopped` hears how it ended.
+  }
+
+  #setPaused(isPaused: boolean): void {
+    if (isPaused !== this.#isPaused) this.#report("info", isPaused ? "paused" : "resumed");
+    this.#isPaused = isPaused;
+    this.#fleet?.pause(isPaused);
   }
 
   /** Ids of the registered versions. */
@@ -271,6 +322,22 @@ function checkedSlots(slots: number): number {
   throw new DefinitionError(
     `A worker has ${slots} slots: give a whole number from 1 to ${MAX_SESSION_SLOTS}`,
   );
+}
+
+function sessionLimits({
+  heartbeat,
+  reconnectGrace,
+}: WorkerOptions): Pick<Greeting, "heartbeatLimitMs" | "resumeGraceMs"> {
+  const beats = { minimumMs: MIN_HEARTBEAT_LIMIT_MS, maximumMs: MAX_HEARTBEAT_LIMIT_MS };
+  const grace = { minimumMs: 0, maximumMs: MAX_RESUME_GRACE_MS };
+  return {
+    ...(heartbeat === undefined
+      ? {}
+      : { heartbeatLimitMs: durationMs(heartbeat, "The heartbeat of a worker", beats) }),
+    ...(reconnectGrace === undefined
+      ? {}
+      : { resumeGraceMs: durationMs(reconnectGrace, "The reconnectGrace of a worker", grace) }),
+  };
 }
 
 function defaultName(): string {

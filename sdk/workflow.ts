@@ -3,16 +3,30 @@
  * seen to be wrong is refused here, where it is written, and never first by the server.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { StepDefinition, WorkflowDefinition } from "../protocol/http.ts";
+import type { CancelOn, ExecutionPolicy, WorkflowDefinition } from "../protocol/http.ts";
 import type { Json } from "../protocol/json.ts";
-import { MAX_EVENT_KEYS, MAX_NAME_LENGTH, MAX_STEPS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
-import type { TaskContext } from "./context.ts";
+import { MAX_RUN_TIMEOUT_MS, MAX_STEPS } from "../protocol/limits.ts";
+import { type CancelOnOptions, checkedCancelOn } from "./cancel-on.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
+import { checkedEvents, checkName } from "./names.ts";
+import { executionPolicy } from "./policy.ts";
 import { validateInput } from "./schema.ts";
+import {
+  type Handler,
+  type OnFailureOptions,
+  readHandler,
+  readStep,
+  type Step,
+  type StepHandle,
+  type StepOptions,
+} from "./step.ts";
 
 type AnySchema = StandardSchemaV1<unknown, unknown>;
+
+/** The step that sees to a failed run, and so a name that no step may have beside it. */
+const ON_FAILURE = "on-failure";
 
 export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
   /** Letters, digits, `.`, `_` and `-`; at most 200. */
@@ -26,50 +40,31 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
   input?: Schema | undefined;
   /** What starts a run by itself: keys of events, at most 100. Default none. */
   on?: { events?: readonly string[] | undefined } | undefined;
-}
-
-/** A step, to be named as a parent or as the one whose output is the run's result. */
-export interface StepHandle<Name extends string = string, Output = unknown> {
-  readonly name: Name;
-  /** The handler's name on the wire: `workflow:step`. */
-  readonly action: string;
-  /** Only for types; it is not there when the program runs. */
-  readonly "~output"?: Output;
-}
-
-/** What a handler finds in `ctx.parents`: each parent's output under its name. */
-export type ParentOutputs<Parents extends readonly StepHandle[]> = {
-  readonly [Parent in Parents[number] as Parent["name"]]: OutputOf<Parent>;
-};
-type OutputOf<Step> = Step extends StepHandle<string, infer Output> ? Output : never;
-
-export interface StepOptions<Input, Parents extends readonly StepHandle[], Returned> {
-  /** Steps whose outputs this one needs; it runs once all have completed. Default none. */
-  parents?: Parents | undefined;
-  /** How long one attempt may take: milliseconds or `"30s"`, `"5m"`, `"1h"`. Default 1m, at most 1d. */
-  timeout?: Duration | undefined;
+  /** What cancels its runs by itself: events, at most 5, each under a condition. Default none. */
+  cancelOn?: readonly CancelOnOptions[] | undefined;
   /**
-   * The handler. What it returns must be JSON of at most 1 MiB; nothing at all becomes null. What
-   * it throws fails the attempt. It may run more than once: see `ctx.fencingToken`.
+   * How long a run may take, from its start to its last step's end. What takes longer fails with
+   * `run_timeout`, compensations and `onFailure` follow. Default for ever, at most 30d.
    */
-  run: (ctx: TaskContext<Input, ParentOutputs<Parents>>) => Returned;
-}
-
-/** A step as the worker executes it. */
-export interface ExecutableStep extends StepHandle {
-  readonly parents: readonly string[];
-  readonly timeoutMs: number | undefined;
-  // A method, so that a handler with a narrower context fits; the schema has made it true.
-  run(ctx: TaskContext): unknown;
+  timeout?: Duration | undefined;
 }
 
 interface Shared {
   readonly name: string;
   readonly description: string | undefined;
   readonly events: readonly string[];
+  readonly cancelOn: readonly CancelOn[];
+  readonly timeoutMs: number | undefined;
   readonly schema: StandardSchemaV1 | undefined;
-  readonly steps: Map<string, ExecutableStep>;
+  readonly steps: Map<string, Step>;
+  readonly handlers: Map<string, Handler>;
+  onFailure: ExecutionPolicy | undefined;
 }
+
+/** What an input is written as: left out where there is no schema, or one that accepts nothing. */
+export type InputArguments<Input, Options> = undefined extends Input
+  ? [input?: Input, options?: Options]
+  : [input: Input, options?: Options];
 
 /**
  * A workflow: made by `workflow()`, grown by `step()`, run by workers, started by clients.
@@ -92,16 +87,26 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
   }
 
   /** The steps in the order they were written, by name. */
-  get steps(): ReadonlyMap<string, ExecutableStep> {
+  get steps(): ReadonlyMap<string, Step> {
     return this.#shared.steps;
+  }
+
+  /** @internal What a worker executes, by action. */
+  get handlers(): ReadonlyMap<string, Handler> {
+    return this.#shared.handlers;
   }
 
   /**
    * Adds a step. The types of `ctx.input` and `ctx.parents` follow from the schema and `parents`.
-   * Throws `DefinitionError` for a bad or repeated name, a parent of another workflow, a bad timeout.
+   * Throws `DefinitionError` for a bad or repeated name, a parent of another workflow, or an option
+   * out of its bounds.
    *
    * @example
-   * const charge = order.step("charge", { run: async (ctx) => ({ receipt: await charge(ctx.input) }) });
+   * const charge = order.step("charge", {
+   *   retries: 3,
+   *   run: async (ctx) => await bank.charge(ctx.input.card, { token: ctx.fencingToken }),
+   *   compensate: async (ctx, charge) => await bank.refund(charge.id),
+   * });
    * const ship = order.step("ship", {
    *   parents: [charge],
    *   timeout: "5m",
@@ -123,28 +128,40 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
         `${which} is one too many: a workflow has at most ${MAX_STEPS} steps`,
       );
     }
-    if (typeof options.run !== "function") {
-      throw new DefinitionError(`${which} has no handler: give it as \`run\``);
+    if (name === ON_FAILURE && this.#shared.onFailure !== undefined) throw this.#nameTaken();
+    const handle = { name, action: `${this.name}:${name}` };
+    const parents = this.#parentNames(which, options.parents ?? []);
+    const of = `step "${name}" of workflow "${this.name}"`;
+    const { step, handlers } = readStep(handle, parents, options, of);
+    steps.set(name, step);
+    for (const handler of handlers) this.#shared.handlers.set(handler.action, handler);
+    return step as StepHandle as StepHandle<Name, StepOutput<Awaited<Returned>>>;
+  }
+
+  /**
+   * Sees to a run that has failed, once its compensations have ended: tells somebody, cleans up. It
+   * belongs to the run's history as the step `on-failure`, and can't make the run succeed. It does
+   * not follow a cancellation. Throws `DefinitionError` for a second one, or an option out of its
+   * bounds.
+   *
+   * @example
+   * order.onFailure({
+   *   retries: 5,
+   *   run: async (ctx) => {
+   *     for (const { step, error } of ctx.failures) await page(`${step ?? ctx.runId}: ${error.message}`);
+   *   },
+   * });
+   */
+  onFailure(options: OnFailureOptions<Value>): void {
+    const of = `onFailure of workflow "${this.name}"`;
+    if (this.#shared.onFailure !== undefined) {
+      throw new DefinitionError(`There is a second ${of}: see to everything in one`);
     }
-    const action = `${this.name}:${name}`;
-    if (action.length > MAX_NAME_LENGTH) {
-      throw new DefinitionError(
-        `${which} has an action of ${action.length} characters (${action}): shorten a name, to at most ${MAX_NAME_LENGTH} together`,
-      );
-    }
-    const step = {
-      name,
-      action,
-      parents: this.#parentNames(which, options.parents ?? []),
-      timeoutMs:
-        options.timeout === undefined
-          ? undefined
-          : durationMs(options.timeout, `The timeout of ${lowerFirst(which)}`, MAX_TIMEOUT_MS),
-      run: options.run,
-    };
-    // The narrower context is what `execute` will build: input from the schema, outputs from parents.
-    steps.set(name, step as unknown as ExecutableStep);
-    return step;
+    if (this.#shared.steps.has(ON_FAILURE)) throw this.#nameTaken();
+    const policy = executionPolicy(options, of);
+    const handler = readHandler(`${this.name}:${ON_FAILURE}`, options.run, of);
+    this.#shared.onFailure = policy;
+    this.#shared.handlers.set(handler.action, handler);
   }
 
   /**
@@ -161,7 +178,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 
   /** The definition as it is registered. Throws `DefinitionError` when there are no steps. */
   definition(): WorkflowDefinition {
-    const { name, description, events, steps } = this.#shared;
+    const { name, description, events, cancelOn, steps, timeoutMs, onFailure } = this.#shared;
     if (steps.size === 0) {
       throw new DefinitionError(`Workflow "${name}" has no steps: add one with \`step()\``);
     }
@@ -169,7 +186,10 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
       name,
       ...(description === undefined ? {} : { description }),
       ...(events.length === 0 ? {} : { events: [...events] }),
-      steps: [...steps.values()].map(stepDefinition),
+      ...(cancelOn.length === 0 ? {} : { cancelOn: [...cancelOn] }),
+      steps: [...steps.values()].map(({ definition }) => definition),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(onFailure === undefined ? {} : { onFailure }),
     };
   }
 
@@ -204,75 +224,45 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
     if ((this.#shared.steps.get(step.name) as StepHandle | undefined) === step) return;
     throw new DefinitionError(`${refusal}: it is a step of another workflow (${step.action})`);
   }
+
+  #nameTaken(): DefinitionError {
+    return new DefinitionError(
+      `Workflow "${this.name}" has onFailure and a step "${ON_FAILURE}": rename the step`,
+    );
+  }
 }
 
 /**
  * Defines a workflow. It has no steps yet: add them with `.step()`.
- * Throws `DefinitionError` for a bad name or event key.
+ * Throws `DefinitionError` for a bad name, event key, condition or timeout.
  *
  * @example
  * const order = workflow({
  *   name: "order",
  *   input: z.object({ id: z.string() }),
  *   on: { events: ["order:created"] },
+ *   cancelOn: [{ event: "order:cancelled", if: "event.payload.id == input.id" }],
  * });
  */
 export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
   options: WorkflowOptions<Schema>,
 ): Workflow<StandardSchemaV1.InferInput<Schema>, StandardSchemaV1.InferOutput<Schema>> {
-  checkName(options.name, "A workflow");
+  const { name, description, on, cancelOn, input, timeout } = options;
+  checkName(name, "A workflow");
   return new Workflow({
-    name: options.name,
-    description: options.description,
-    events: checkedEvents(options.name, options.on?.events ?? []),
-    schema: options.input,
+    name,
+    description,
+    events: checkedEvents(name, on?.events ?? []),
+    cancelOn: checkedCancelOn(name, cancelOn ?? []),
+    timeoutMs:
+      timeout === undefined
+        ? undefined
+        : durationMs(timeout, `The timeout of workflow "${name}"`, {
+            maximumMs: MAX_RUN_TIMEOUT_MS,
+          }),
+    schema: input,
     steps: new Map(),
+    handlers: new Map(),
+    onFailure: undefined,
   });
-}
-
-function stepDefinition(step: ExecutableStep): StepDefinition {
-  return {
-    name: step.name,
-    ...(step.parents.length === 0 ? {} : { parents: [...step.parents] }),
-    ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
-  };
-}
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
-
-function checkName(name: string, what: string): void {
-  if (name === "") throw new DefinitionError(`${what} has an empty name: give it one`);
-  if (!NAME.test(name)) {
-    throw new DefinitionError(
-      `${what} is named ${JSON.stringify(name)}: begin with a letter or digit and use letters, digits, ".", "_" and "-" only`,
-    );
-  }
-  if (name.length > MAX_NAME_LENGTH) {
-    throw new DefinitionError(
-      `${what} has a name of ${name.length} characters: use at most ${MAX_NAME_LENGTH}`,
-    );
-  }
-}
-
-/** One key, or all that begin alike: `user:*`. */
-const EVENT_KEYS = /^(?:[^\s*]+\*?|\*)$/;
-
-function checkedEvents(workflowName: string, keys: readonly string[]): readonly string[] {
-  const events = [...new Set(keys)];
-  if (events.length > MAX_EVENT_KEYS) {
-    throw new DefinitionError(
-      `Workflow "${workflowName}" listens to ${events.length} event keys: use at most ${MAX_EVENT_KEYS}`,
-    );
-  }
-  const bad = events.find((key) => !EVENT_KEYS.test(key) || key.length > MAX_NAME_LENGTH);
-  if (bad !== undefined) {
-    throw new DefinitionError(
-      `Workflow "${workflowName}" listens to the event key ${JSON.stringify(bad)}: use 1 to ${MAX_NAME_LENGTH} characters without spaces, and "*" only as the last`,
-    );
-  }
-  return events;
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

@@ -5,6 +5,8 @@
 import type { DispatcherShard, StartAnswer } from "../durable-objects/dispatcher-shard.ts";
 import { shardName } from "../durable-objects/dispatcher/shard-name.ts";
 import type { StartCall, StartOutcome } from "../durable-objects/dispatcher/transitions.ts";
+import type { TaskError } from "../protocol/errors.ts";
+import { errorFields, type Logger } from "../telemetry/log.ts";
 import { ProblemError } from "./api/problems.ts";
 import {
   type Definitions,
@@ -12,6 +14,7 @@ import {
   readDefinitionsOf,
   rememberedDefinitions,
 } from "./definitions/definitions.ts";
+import { mayBeOutdated } from "./definitions/start-row.ts";
 import type { Environment } from "./environment.ts";
 
 /** Between the tries of a call that failed because its shard vanished. */
@@ -27,6 +30,11 @@ export type ShardStub = DurableObjectStub<DispatcherShard>;
 /** Where a run is dispatched. Every tenant has one shard, number 0. */
 export function shardOfRun(_run: string): number {
   return 0;
+}
+
+/** Every shard of a tenant that has so many. */
+export function shardNumbers(shards: number): number[] {
+  return Array.from({ length: shards }, (_, number) => number);
 }
 
 export function shardStub(env: Environment, tenant: string, shard: number): ShardStub {
@@ -76,8 +84,7 @@ export async function startAtShard(
     try {
       call = build(definitions);
     } catch (error) {
-      // What is remembered may be older than the workflow that the caller names.
-      if (known === undefined || !isUnknownWorkflow(error)) throw error;
+      if (known === undefined || !mayBeOutdated(error)) throw error;
       forgetDefinitions(tenant);
       continue;
     }
@@ -85,22 +92,11 @@ export async function startAtShard(
     const answer = await callShard<StartAnswer>(env, tenant, shard, async (stub) => {
       return await stub.start(call);
     });
-    if (answer.kind === "unanswered") {
-      throw new ProblemError(
-        "database_unavailable",
-        "It could not be made durable in time; it may still be. Try again with the same idempotency key.",
-        RETRY_LATER,
-      );
-    }
-    if (answer.kind === "overloaded") {
-      throw new ProblemError(
-        "overloaded",
-        "Too much waits to be committed. Try again.",
-        RETRY_LATER,
-      );
-    }
     if (answer.kind === "refused") {
       throw new ProblemError("invalid_request", `Postgres can't store this: ${answer.message}`);
+    }
+    if (answer.kind !== "committed") {
+      refuseUncommitted(answer.kind, "Try again with the same idempotency key.");
     }
     const started = { call, outcome: answer.outcome };
     if (!isStale(started)) return started;
@@ -109,8 +105,43 @@ export async function startAtShard(
   throw new ProblemError("overloaded", "The definitions change too often. Try again.", RETRY_LATER);
 }
 
-function isUnknownWorkflow(error: unknown): boolean {
-  return error instanceof ProblemError && error.code === "workflow_not_found";
+/** Cancels runs of one shard, and returns once that is durable. */
+export async function cancelAtShard(
+  env: Environment,
+  tenant: string,
+  shard: number,
+  calls: { run: string; error: TaskError }[],
+): Promise<void> {
+  const { kind } = await callShard(env, tenant, shard, async (stub) => await stub.cancel(calls));
+  if (kind !== "committed") refuseUncommitted(kind, "Try again: a run is cancelled once.");
+}
+
+function refuseUncommitted(kind: "overloaded" | "unanswered", advice: string): never {
+  if (kind === "overloaded") {
+    throw new ProblemError("overloaded", "Too much waits to be committed. Try again.", RETRY_LATER);
+  }
+  throw new ProblemError(
+    "database_unavailable",
+    `It could not be made durable in time; it may still be. ${advice}`,
+    RETRY_LATER,
+  );
+}
+
+/** Has shards look at Postgres. One that can't be reached is nudged by the clock within a minute. */
+export async function nudgeShards(
+  env: Environment,
+  log: Logger,
+  shards: { tenant: string; shard: number }[],
+): Promise<void> {
+  await Promise.all(
+    shards.map(async ({ tenant, shard }) => {
+      try {
+        await shardStub(env, tenant, shard).nudge();
+      } catch (error) {
+        log.warn("shard.nudge_failed", { tenant_id: tenant, shard, ...errorFields(error) });
+      }
+    }),
+  );
 }
 
 /**

@@ -28,7 +28,15 @@ export interface Cargo {
   take: Record<string, number> | undefined;
   /** First tasks of its runs that go to the queue. */
   spilled: Set<string>;
+  /** It brings what has been in the queue for too long. */
+  isExpiring: boolean;
+  /** It asks what there is in the queue, and which timers come next. */
+  isBacklogAsked: boolean;
+  isAgendaAsked: boolean;
 }
+
+/** Why a run's tasks are over: a run that took too long has others to follow, which undo them. */
+export type RunEnd = "cancelled" | "run_timeout";
 
 /** One commit: on its way, or waiting to be sent again. */
 export interface Flight {
@@ -40,6 +48,8 @@ export interface Flight {
   /** Why the request could not be written as text: it can only be refused. */
   unwritable: Error | undefined;
   cargo: Cargo;
+  /** Runs that ended while it was on its way, and why: it may bring tasks of theirs all the same. */
+  overtaken: Map<string, RunEnd>;
   firstSentAt: number;
   sentAt: number;
   tries: number;
@@ -110,6 +120,7 @@ export class Committer {
       runs,
       ...written(request(seq)),
       cargo,
+      overtaken: new Map(),
       firstSentAt: now,
       sentAt: now,
       tries: 1,

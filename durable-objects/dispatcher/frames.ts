@@ -8,27 +8,36 @@ import { TASK_ERROR_CODES } from "../../protocol/errors.ts";
 import { isId } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
 import {
+  MAX_BACKOFF_MS,
   MAX_ERROR_BYTES,
+  MAX_IDEMPOTENCY_KEY_LENGTH,
   MAX_LOG_LINES,
   MAX_MESSAGE_BYTES,
+  MAX_METADATA_BYTES,
   MAX_NAME_LENGTH,
   MAX_SESSION_ACTIONS,
   MAX_SESSION_SLOTS,
+  MAX_SPAWN,
+  MAX_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
-import { PROTOCOL_VERSION, type WorkerFrame } from "../../protocol/session.ts";
+import {
+  MAX_HEARTBEAT_LIMIT_MS,
+  MAX_RESUME_GRACE_MS,
+  MIN_HEARTBEAT_LIMIT_MS,
+  PROTOCOL_VERSION,
+  type WorkerFrame,
+} from "../../protocol/session.ts";
 
 /** What Postgres' `integer`, its times and its text can hold: beyond it a commit is refused. */
 const MAX_INTEGER = 2 ** 31 - 1;
 const MAX_MOMENT = 8.64e15; // the last that a Date knows, too
 
+const UNSTORABLE = "has characters that can't be stored";
+
 const id = z.string().refine(isId, "is not an id");
 const attempt = z.int().positive().max(MAX_INTEGER);
 const ref = { task: id, attempt };
-const name = z
-  .string()
-  .min(1)
-  .max(MAX_NAME_LENGTH)
-  .refine(isStorable, "has characters that can't be stored");
+const name = z.string().min(1).max(MAX_NAME_LENGTH).refine(isStorable, UNSTORABLE);
 const moment = z.number().nonnegative().max(MAX_MOMENT);
 const json = z.custom<Json>((value) => value !== undefined, "is missing");
 
@@ -37,6 +46,20 @@ const error = z.strictObject({
   name: z.string().max(MAX_NAME_LENGTH),
   message: z.string().max(MAX_ERROR_BYTES),
   stack: z.string().max(MAX_ERROR_BYTES).exactOptional(),
+  retryAfterMs: z.number().nonnegative().max(MAX_BACKOFF_MS).exactOptional(),
+  isRetryable: z.literal(false).exactOptional(),
+});
+
+const metadata = z
+  .record(z.string().min(1).max(MAX_NAME_LENGTH).refine(isStorable), z.string().refine(isStorable))
+  .refine((labels) => JSON.stringify(labels).length <= MAX_METADATA_BYTES, "is too large");
+
+const child = z.strictObject({
+  key: z.string().min(1).max(MAX_IDEMPOTENCY_KEY_LENGTH).refine(isStorable, UNSTORABLE),
+  workflow: name,
+  input: json,
+  metadata,
+  isDetached: z.boolean().exactOptional(),
 });
 
 const logLine = z.strictObject({
@@ -58,6 +81,17 @@ const FRAMES = {
     versions: z.array(id).max(MAX_SESSION_ACTIONS),
     session: z.string().max(MAX_NAME_LENGTH).exactOptional(),
     running: z.array(z.strictObject(ref)).max(2 * MAX_SESSION_SLOTS),
+    heartbeatLimitMs: z
+      .int()
+      .min(MIN_HEARTBEAT_LIMIT_MS)
+      .max(MAX_HEARTBEAT_LIMIT_MS)
+      .exactOptional(),
+    resumeGraceMs: z.int().nonnegative().max(MAX_RESUME_GRACE_MS).exactOptional(),
+    isPaused: z.boolean().exactOptional(),
+  }),
+  received: z.strictObject({
+    type: z.literal("received"),
+    attempts: z.array(z.strictObject(ref)).max(2 * MAX_SESSION_SLOTS),
   }),
   completed: z.strictObject({ type: z.literal("completed"), ...reported, output: json }),
   failed: z.strictObject({ type: z.literal("failed"), ...reported, error }),
@@ -71,6 +105,20 @@ const FRAMES = {
       .max(MAX_INTEGER - MAX_LOG_LINES),
     lines: z.array(logLine).max(MAX_LOG_LINES),
   }),
+  extend: z.strictObject({
+    type: z.literal("extend"),
+    ...ref,
+    timeoutMs: z.int().positive().max(MAX_TIMEOUT_MS),
+  }),
+  spawn: z.strictObject({
+    type: z.literal("spawn"),
+    ...ref,
+    children: z.array(child).min(1).max(MAX_SPAWN),
+  }),
+  waiting: z.strictObject({ type: z.literal("waiting"), ...ref }),
+  working: z.strictObject({ type: z.literal("working"), ...ref }),
+  pause: z.strictObject({ type: z.literal("pause") }),
+  resume: z.strictObject({ type: z.literal("resume") }),
   drain: z.strictObject({ type: z.literal("drain") }),
 } satisfies { [Type in WorkerFrame["type"]]: z.ZodType<Extract<WorkerFrame, { type: Type }>> };
 

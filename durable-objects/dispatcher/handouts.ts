@@ -30,7 +30,16 @@ export class Handouts {
     this.#seqOf.set(task, seq);
     const tasks = this.#open.get(seq);
     if (tasks) tasks.add(task);
-    else this.#open.set(seq, new Set([task]));
+    else {
+      this.#open.set(seq, new Set([task]));
+      // Emptied a moment ago, by a task of the same commit that was over when it came.
+      this.#emptied = this.#emptied.filter((emptied) => emptied !== seq);
+    }
+  }
+
+  /** A task has ended otherwise than by a result, as when its run was cancelled. */
+  end(task: string): void {
+    this.#leave(task);
   }
 
   /** What a commit that ends these tasks may delete. Tell how it went with `land` or `fail`. */
@@ -53,7 +62,10 @@ export class Handouts {
   /** The commit has landed under this seq. */
   land(settlement: Settlement, seq: number): void {
     for (const task of settlement.ended) this.#leave(task);
-    for (const task of settlement.carried) if (this.#seqOf.has(task)) this.add(seq, task);
+    const carried = settlement.carried.filter((task) => this.#seqOf.has(task));
+    for (const task of carried) this.add(seq, task);
+    // All that it carried has ended on the way: its row is there, and empty.
+    if (settlement.carried.length > 0 && carried.length === 0) this.#emptied.push(seq);
     for (const gone of settlement.settled) {
       this.#settling.delete(gone);
       this.#open.delete(gone);

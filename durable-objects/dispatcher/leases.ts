@@ -1,7 +1,12 @@
 /**
  * Tasks in the hands of sessions, with their deadlines. A lease ends when its result has been
  * committed, not when it has been heard of: until then another life of the shard must know of it.
+ * A cancelled attempt is kept apart, because its task may be another attempt's by then.
  */
+import type { RetryPolicy } from "../../database/rows.ts";
+import { RECEIPT_LIMIT_MS } from "../../protocol/session.ts";
+import type { StepKind } from "../../protocol/states.ts";
+import { START_RECORD_MS } from "./limits.ts";
 
 export interface Lease {
   task: string;
@@ -10,76 +15,152 @@ export interface Lease {
   session: string;
   version: string;
   step: number;
+  kind: StepKind;
+  /** Earlier attempts of the task that failed, and that were lost. */
+  failures: number;
+  rescues: number;
+  /** How its step is tried again. Kept here, because a shard that wakes knows no versions yet. */
+  retry: RetryPolicy | undefined;
   sentAt: number;
   /** When the attempt has run out of time, in milliseconds since 1970. */
   deadline: number;
+  /** Milliseconds it has left, while its handler only waits for children: then none pass. */
+  leftMs: number | undefined;
   /**
    * `held`: the worker has it. `ending`: its result is on the way to Postgres. `cancelling`: so is
    * its end without the worker. `cancelled`: it is over, and only its slot is taken until the
    * worker lets go.
    */
   state: "held" | "ending" | "cancelling" | "cancelled";
-  /** The worker has let go of a cancelled attempt before its end was committed. */
+  /** When the slot of an attempt whose end the worker was told of is taken back. */
+  releaseBy: number;
+  /** The worker has confirmed that it arrived, or can't be asked for that any more. */
+  isReceived: boolean;
+  /** The worker has let go of it before its end was committed. */
   isReleased: boolean;
   isStartRecorded: boolean;
+  /** An earlier life ended it, and how, only Postgres knows. */
+  isEndUnknown: boolean;
+}
+
+export type LeaseKey = `${string}/${number}`;
+
+export function leaseKey({ task, attempt }: Pick<Lease, "task" | "attempt">): LeaseKey {
+  return `${task}/${attempt}`;
 }
 
 export class Leases {
-  #leases = new Map<string, Lease>();
+  #current = new Map<string, Lease>();
+  #cancelled = new Map<LeaseKey, Lease>();
 
   get size(): number {
-    return this.#leases.size;
+    return this.#current.size + this.#cancelled.size;
   }
 
-  all(): Iterable<Lease> {
-    return this.#leases.values();
+  /** Those whose attempt is their task's last. */
+  current(): Iterable<Lease> {
+    return this.#current.values();
+  }
+
+  all(): Lease[] {
+    return this.#matching(() => true);
   }
 
   hold(lease: Lease): void {
-    this.#leases.set(lease.task, lease);
+    if (lease.state === "cancelled") this.#cancelled.set(leaseKey(lease), lease);
+    else this.#current.set(lease.task, lease);
   }
 
-  /** The lease of a task, if it is for this very attempt. */
   find(task: string, attempt: number): Lease | undefined {
-    const lease = this.#leases.get(task);
-    return lease?.attempt === attempt ? lease : undefined;
+    const lease = this.#current.get(task);
+    return lease?.attempt === attempt ? lease : this.#cancelled.get(`${task}/${attempt}`);
   }
 
-  /** The lease of a task, whatever its attempt. */
-  current(task: string): Lease | undefined {
-    return this.#leases.get(task);
-  }
-
-  end(task: string): void {
-    this.#leases.delete(task);
+  /** The lease of a task's last attempt. */
+  ofTask(task: string): Lease | undefined {
+    return this.#current.get(task);
   }
 
   ofSession(session: string): Lease[] {
-    return [...this.#leases.values()].filter((lease) => lease.session === session);
+    return this.#matching(() => true, session);
+  }
+
+  /** Leases by run, of these runs. */
+  ofRuns(runs: { has(run: string): boolean }): Map<string, Lease[]> {
+    const found = new Map<string, Lease[]>();
+    for (const lease of this.#current.values()) {
+      if (!runs.has(lease.run)) continue;
+      const others = found.get(lease.run);
+      if (others) others.push(lease);
+      else found.set(lease.run, [lease]);
+    }
+    return found;
+  }
+
+  /** The attempt is over; its slot is not free yet. */
+  cancel(lease: Lease): void {
+    if (this.#current.get(lease.task) === lease) this.#current.delete(lease.task);
+    lease.state = "cancelled";
+    this.#cancelled.set(leaseKey(lease), lease);
+  }
+
+  end(lease: Lease): void {
+    if (this.#current.get(lease.task) === lease) this.#current.delete(lease.task);
+    this.#cancelled.delete(leaseKey(lease));
   }
 
   /** Attempts that have run out of time. */
   overdue(now: number): Lease[] {
-    return this.#held((lease) => lease.deadline <= now);
+    return this.#matching(({ state, deadline }) => state === "held" && deadline <= now);
+  }
+
+  /** Attempts that no worker has confirmed in time. */
+  unreceived(now: number): Lease[] {
+    return this.#matching(
+      (lease) => isUnconfirmed(lease) && lease.sentAt + RECEIPT_LIMIT_MS <= now,
+    );
   }
 
   /** Attempts that have run long enough for their start to be written down. */
-  unrecorded(now: number, afterMs: number): Lease[] {
-    return this.#held((lease) => !lease.isStartRecorded && lease.sentAt + afterMs <= now);
+  unrecorded(now: number): Lease[] {
+    return this.#matching((lease) => isUnrecorded(lease) && lease.sentAt + START_RECORD_MS <= now);
+  }
+
+  /** Attempts that are over and whose workers have had the time to let go of them. */
+  unreleased(now: number): Lease[] {
+    return this.#matching(({ state, releaseBy }) => state === "cancelled" && releaseBy <= now);
   }
 
   /** When the next lease needs attention, in milliseconds since 1970. */
-  nextDue(startRecordMs: number): number {
+  nextDue(): number {
     let due = Number.POSITIVE_INFINITY;
-    for (const lease of this.#leases.values()) {
+    for (const lease of this.#current.values()) {
       if (lease.state !== "held") continue;
       due = Math.min(due, lease.deadline);
-      if (!lease.isStartRecorded) due = Math.min(due, lease.sentAt + startRecordMs);
+      if (isUnconfirmed(lease)) due = Math.min(due, lease.sentAt + RECEIPT_LIMIT_MS);
+      if (isUnrecorded(lease)) due = Math.min(due, lease.sentAt + START_RECORD_MS);
     }
+    for (const { releaseBy } of this.#cancelled.values()) due = Math.min(due, releaseBy);
     return due;
   }
 
-  #held(matches: (lease: Lease) => boolean): Lease[] {
-    return [...this.#leases.values()].filter((lease) => lease.state === "held" && matches(lease));
+  #matching(matches: (lease: Lease) => boolean, session?: string): Lease[] {
+    const found: Lease[] = [];
+    for (const leases of [this.#current, this.#cancelled]) {
+      for (const lease of leases.values()) {
+        if ((session === undefined || lease.session === session) && matches(lease)) {
+          found.push(lease);
+        }
+      }
+    }
+    return found;
   }
+}
+
+function isUnconfirmed({ state, isReceived }: Lease): boolean {
+  return state === "held" && !isReceived;
+}
+
+function isUnrecorded({ state, isStartRecorded }: Lease): boolean {
+  return state === "held" && !isStartRecorded;
 }

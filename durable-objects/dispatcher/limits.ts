@@ -29,14 +29,34 @@ export const MAX_TAKE = 500;
 /** Handouts kept open before sparse ones are carried over into a new one. */
 export const MAX_OPEN_HANDOUTS = 64;
 
-/** Versions whose DAGs are kept in memory. */
+/** Versions whose DAGs are kept in memory, and as many again that were used before those. */
 export const MAX_VERSIONS = 2_000;
+
+/** Conditions of retries that are kept compiled, at some 10 KB each. */
+export const MAX_RETRY_CONDITIONS = 200;
+
+/** Conditions of events that cancel runs that are kept compiled. */
+export const MAX_CANCEL_CONDITIONS = 200;
+
+/** Events whose waiting runs are looked at together; a bulk call may publish a thousand. */
+export const MAX_MATCHING = 8;
+
+/**
+ * Runs that one look at an event brings, and bytes of their inputs. For each an expression is evaluated:
+ * with all of the above 12 s of the shard's only thread, were each as dear as one can be, of its 30.
+ */
+export const MATCH_PAGE = 50;
+export const MATCH_PAGE_BYTES = 1024 * 1024;
 
 /** Runs remembered as finished, for callers that ask a moment too late. */
 export const MAX_FINISHED = 10_000;
 
 /** Calls that wait for a run's result at once. */
 export const MAX_WAITERS = 20_000;
+
+/** Timers kept in memory, and how many one look at Postgres brings. */
+export const MAX_AGENDA = 4_000;
+export const AGENDA_PAGE = 1_000;
 
 /** A commit without an answer for so long is of unknown outcome; it is repeated. */
 export const COMMIT_TIMEOUT_MS = 10_000;
@@ -50,6 +70,12 @@ export const START_RECORD_MS = 1_000;
 
 /** The database connection closes so long after the last commit, and lets the shard hibernate. */
 export const IDLE_CONNECTION_MS = 5_000;
+
+/**
+ * An alarm so late has been dropped by the platform, which otherwise tries one that failed again
+ * after two seconds.
+ */
+export const ALARM_DROPPED_MS = 5_000;
 
 /** An API call that isn't durable after so long is answered with 503; it may still become so. */
 export const START_TIMEOUT_MS = 25_000;

@@ -3,6 +3,7 @@
  * takes from both; sending is its caller's affair. Tasks start in the order in which they came;
  * one that nobody can take does not hold up the others.
  */
+import { leaseKey } from "./leases.ts";
 import type { Roster, Session } from "./roster.ts";
 import type { ReadyTask, ReadyWindow } from "./window.ts";
 
@@ -23,7 +24,7 @@ export function place(window: ReadyWindow, roster: Roster): Placement[] {
       actions.delete(action); // slots only get fewer while we place
       continue;
     }
-    session.holding.add(task.id);
+    session.hold(leaseKey({ task: task.id, attempt: task.attempt }));
     placements.push({ task, session });
   }
 }

@@ -1,19 +1,22 @@
 /**
  * When the shard must wake. One alarm serves every deadline; it stands while something has one.
  */
-import { HEARTBEAT_LIMIT_MS, RESUME_GRACE_MS } from "../../protocol/session.ts";
+import type { Agenda } from "./agenda.ts";
 import type { Committer } from "./committer.ts";
 import type { Leases } from "./leases.ts";
-import { IDLE_CONNECTION_MS, START_RECORD_MS } from "./limits.ts";
+import { IDLE_CONNECTION_MS } from "./limits.ts";
 import type { PendingCalls } from "./pending-calls.ts";
 import type { Roster } from "./roster.ts";
 import type { Waiters } from "./waiters.ts";
+import type { ReadyWindow } from "./window.ts";
 
 export interface TimerParts {
   roster: Roster;
   leases: Leases;
   committer: Committer;
   waiters: Waiters;
+  window: ReadyWindow;
+  agenda: Agenda;
   pendingCalls: PendingCalls;
   /** When Postgres last answered; undefined when no connection is open. */
   connectionUsedAt: number | undefined;
@@ -25,9 +28,13 @@ export interface TimerParts {
 
 /** The next moment at which something is due; undefined when nothing ever is. */
 export function nextAlarm(parts: TimerParts): number | undefined {
-  const { roster, leases, committer, waiters, pendingCalls, connectionUsedAt } = parts;
+  const { roster, leases, committer, window, waiters, pendingCalls, connectionUsedAt } = parts;
   let due = Math.min(
-    leases.nextDue(START_RECORD_MS),
+    leases.nextDue(),
+    window.nextExpiry(),
+    // While a commit is on its way, its landing asks for what has expired in the queue.
+    committer.flights.size > 0 ? Number.POSITIVE_INFINITY : window.queueExpiry,
+    parts.agenda.nextDue(),
     committer.nextDue(),
     waiters.nextDue(),
     pendingCalls.nextDue(),
@@ -35,9 +42,10 @@ export function nextAlarm(parts: TimerParts): number | undefined {
   );
   if (connectionUsedAt !== undefined) due = Math.min(due, connectionUsedAt + IDLE_CONNECTION_MS);
   for (const session of roster.sessions) {
-    if (session.closedAt !== undefined) due = Math.min(due, session.closedAt + RESUME_GRACE_MS);
-    else if (session.holding.size > 0) {
-      due = Math.min(due, parts.heardAt(session.id) + HEARTBEAT_LIMIT_MS);
+    if (session.closedAt !== undefined) {
+      due = Math.min(due, session.closedAt + session.resumeGraceMs);
+    } else if (session.isBusy) {
+      due = Math.min(due, parts.heardAt(session.id) + session.heartbeatLimitMs);
     }
   }
   return Number.isFinite(due) ? due : undefined;

@@ -3,13 +3,20 @@
  */
 import type {
   AskedRow,
+  CancelRow,
   CommitReply,
   EventRow,
   LogRow,
+  MatchedRow,
+  MatchRow,
+  ReleaseRow,
   ResultRow,
+  SpawnRow,
   StartedRow,
   StartRow,
+  WakeRow,
 } from "../../database/rows.ts";
+import { runIdOf } from "../../protocol/ids.ts";
 
 /** One API call: its events and runs are made durable together or not at all. */
 export interface StartCall {
@@ -42,19 +49,46 @@ export type Transition =
       version: string;
       step: number;
     }
+  | { kind: "wake"; row: WakeRow; bytes: number }
+  | { kind: "release"; row: ReleaseRow; bytes: number }
+  | {
+      kind: "cancel";
+      /** Without its leases: they are those of the moment it flies. */
+      row: Omit<CancelRow, "l">;
+      bytes: number;
+      landed: (isCancelled: boolean) => void;
+      refused: (error: unknown) => void;
+    }
+  | { kind: "spawn"; row: SpawnRow; bytes: number; session: string }
+  | { kind: "match"; row: MatchRow; bytes: number }
+  | { kind: "matched"; row: MatchedRow; bytes: number }
   | { kind: "started"; row: StartedRow; bytes: number }
   | { kind: "log"; row: LogRow; bytes: number }
   | { kind: "ask"; row: AskedRow; bytes: number; session: string };
 
 /** How much of a batch's room a transition takes. */
 export function weightOf(transition: Transition): number {
+  if (transition.kind === "spawn") return transition.row.c.length;
   if (transition.kind !== "start") return 1;
   return Math.max(1, transition.call.runs.length, transition.call.events.length);
 }
 
 /** The existing run that a transition touches: no two commits in flight may touch the same. */
 export function runOf(transition: Transition): string | undefined {
-  return transition.kind === "result" || transition.kind === "started"
-    ? transition.row.r
-    : undefined;
+  switch (transition.kind) {
+    case "start":
+    case "match":
+    case "matched":
+    case "ask":
+      return undefined;
+    case "log":
+      return runIdOf(transition.row.t);
+    default:
+      return transition.row.r;
+  }
+}
+
+/** Whether a run's first tasks are ready with its start, and known without asking. */
+export function isReadyAtStart({ h, ro }: StartRow): boolean {
+  return h !== true && ro === undefined;
 }

@@ -1,31 +1,40 @@
 /**
- * DAGs of workflow versions, in memory. A version never changes, so an entry is never wrong; the
- * least recently added goes when there are too many.
+ * DAGs of workflow versions, in memory. A version never changes, so an entry is never wrong. What has
+ * not been used for as long as it took to add `MAX_VERSIONS` others goes: never one in use.
  */
 import type { StepRow, VersionRow } from "../../database/rows.ts";
 import { MAX_VERSIONS } from "./limits.ts";
 
 export class Versions {
-  #versions = new Map<string, VersionRow>();
+  #recent = new Map<string, VersionRow>();
+  #older = new Map<string, VersionRow>();
 
   add(versions: VersionRow[]): void {
-    for (const version of versions) this.#versions.set(version.id, version);
-    for (const id of this.#versions.keys()) {
-      if (this.#versions.size <= MAX_VERSIONS) return;
-      this.#versions.delete(id);
-    }
+    for (const version of versions) this.#keep(version);
   }
 
   /** Those of `ids` that are not here, each once. */
   missing(ids: Iterable<string>): string[] {
-    return [...new Set(ids)].filter((id) => !this.#versions.has(id));
+    return [...new Set(ids)].filter((id) => this.find(id) === undefined);
   }
 
   find(id: string): VersionRow | undefined {
-    return this.#versions.get(id);
+    const recent = this.#recent.get(id);
+    if (recent !== undefined) return recent;
+    const older = this.#older.get(id);
+    if (older !== undefined) this.#keep(older);
+    return older;
   }
 
   step(version: string, step: number): StepRow | undefined {
-    return this.#versions.get(version)?.steps[step];
+    return this.find(version)?.steps[step];
+  }
+
+  #keep(version: VersionRow): void {
+    if (this.#recent.size >= MAX_VERSIONS) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(version.id, version);
   }
 }

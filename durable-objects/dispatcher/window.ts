@@ -4,13 +4,17 @@
  * an action has tasks there, new ones go there too, or they would overtake.
  */
 import type { ReadyRow } from "../../database/rows.ts";
+import type { StepKind } from "../../protocol/states.ts";
 import { MAX_TAKE, MAX_WINDOW, MAX_WINDOW_BYTES, MAX_WINDOW_PER_ACTION } from "./limits.ts";
 
 export interface ReadyTask extends ReadyRow {
   action: string;
+  kind: StepKind;
   /** The commit that handed it out. */
   seq: number;
   bytes: number;
+  /** When it will have been queued for too long, in milliseconds since 1970; infinity: never. */
+  expiresAt: number;
 }
 
 interface Line {
@@ -29,6 +33,8 @@ export class ReadyWindow {
   #ids = new Set<string>();
   #reserved = 0;
   #bytes = 0;
+  #nextExpiry = Number.POSITIVE_INFINITY;
+  #queueExpiry = Number.POSITIVE_INFINITY;
 
   get size(): number {
     return this.#ids.size;
@@ -74,6 +80,60 @@ export class ReadyWindow {
     this.#ids.add(task.id);
     this.#bytes += task.bytes;
     this.#line(task.action).tasks.push(task);
+    this.#nextExpiry = Math.min(this.#nextExpiry, task.expiresAt);
+  }
+
+  /** Takes out every task that matches, wherever it stands. */
+  remove(matches: (task: ReadyTask) => boolean): ReadyTask[] {
+    const removed: ReadyTask[] = [];
+    for (const line of this.#lines.values()) {
+      const staying: ReadyTask[] = [];
+      for (const task of line.tasks.slice(line.head)) {
+        (matches(task) ? removed : staying).push(task);
+      }
+      line.tasks = staying;
+      line.head = 0;
+    }
+    for (const task of removed) {
+      this.#ids.delete(task.id);
+      this.#bytes -= task.bytes;
+    }
+    return removed;
+  }
+
+  /** Takes out what has been queued for too long. */
+  expire(now: number): ReadyTask[] {
+    if (this.#nextExpiry > now) return [];
+    const expired = this.remove(({ expiresAt }) => expiresAt <= now);
+    this.#nextExpiry = Number.POSITIVE_INFINITY;
+    for (const { tasks, head } of this.#lines.values()) {
+      for (const { expiresAt } of tasks.slice(head)) {
+        this.#nextExpiry = Math.min(this.#nextExpiry, expiresAt);
+      }
+    }
+    return expired;
+  }
+
+  /** When a task here will have been queued for too long. */
+  nextExpiry(): number {
+    return this.#nextExpiry;
+  }
+
+  /** When a task in the queue will have been there for too long, as far as it is known. */
+  get queueExpiry(): number {
+    return this.#queueExpiry;
+  }
+
+  /** The queue has a task that expires then. Never later than what is known: commits overlap. */
+  noteQueueExpiry(at: number): void {
+    this.#queueExpiry = Math.min(this.#queueExpiry, at);
+  }
+
+  /** Whether to fetch what has expired in the queue now. The fetching tells when the next is due. */
+  takeQueueExpiry(now: number): boolean {
+    if (this.#queueExpiry > now) return false;
+    this.#queueExpiry = Number.POSITIVE_INFINITY;
+    return true;
   }
 
   /** The first task of an action, without taking it. */

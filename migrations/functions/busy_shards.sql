@@ -1,11 +1,13 @@
--- Shards that hold or await tasks: each must have an alarm or a commit to come.
+-- Shards that hold or await tasks, or have a timer that is due: each must have an alarm or a commit to come.
 --
 -- Called by  the edge Worker's clock, once a minute: an alarm that failed too often is dropped by the
 --            platform, and a nudge brings its shard back (rule R9).
 create or replace function v1.busy_shards()
-returns jsonb language sql stable as $$
+returns jsonb language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(jsonb_agg(jsonb_build_object('tenant', s.tenant_id, 'shard', s.number)), '[]')
     from v1.shard s
     where exists (select from v1.handout h where h.tenant_id = s.tenant_id and h.shard = s.number)
        or exists (select from v1.queue_item q where q.tenant_id = s.tenant_id and q.shard = s.number)
+       or exists (select from v1.timer t
+                    where t.tenant_id = s.tenant_id and t.shard = s.number and t.due_at <= now())
 $$;

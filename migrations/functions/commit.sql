@@ -2,8 +2,8 @@
 -- changes. Set-based throughout; each transition is guarded by its task's attempt and state.
 --
 -- Called by  the shard's committer, one call a batch, at most two in flight and never both on one run.
--- Locks      the shard's epoch (shared), the commit's own number, the definitions (shared), idempotency keys in order, then
---            runs by id. Tasks are only changed under their run's lock.
+-- Locks      the shard's epoch (shared), the commit's own number, the definitions (shared), idempotency
+--            keys in order, then every run that the batch names, by id, before any of them is changed.
 -- Repeated   with the same seq after a lost answer, it changes nothing and hands out the same tasks.
 -- Raises     SK001 stale_epoch: a newer life of the shard has recovered; this one must stop.
 --
@@ -13,18 +13,29 @@
 -- Request: tenant, shard, epoch, seq, at (ms), and any of
 --   settled   seqs whose tasks have all ended or been handed out again; their handouts are deleted
 --   carried   tasks to keep in hand beyond their settled handout
---   events    [{id, k: key, ik: idempotency key, p: payload, m: metadata, d: definitions version, r: [run ids]}]
---   starts    [{id, w: workflow, v: version, d: definitions version, e: event, k: idempotency key, i: input,
---              m: metadata, s: [steps to spill]}]
---   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began, f: finished}]
+--   events    [{id, k: key, ik: idempotency key, p: payload, m: metadata, d: definitions version, r: [run ids],
+--              c: [{p: path in the event}] by which runs that wait for it are found}]
+--   starts    [{id, w: workflow, v: version, d: definitions version, n: tasks to execute, e: event,
+--              k: idempotency key, i: input, m: metadata, s: [steps to spill], u: run timeout (ms),
+--              h: held, c: cancelled by events, ro: replay of, ru: [steps whose outputs are reused]}]
+--   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began,
+--              f: finished, d: when the next attempt is due, x: lost once too often}]
 --   started   [{t, r, a, w, b}]  attempts that run long
 --   logs      [{t, a, n: first number, l: [{level, message, fields, at}]}]
 --   asked     [{t, a}]  attempts to classify, nothing more
+--   wakes     [{t, r}]  tasks whose backoff is over
+--   releases  [{r}]  runs that are held no longer
+--   spawns    [{t, r, a, c: [{k: key, id, w: workflow's name, i, m, x: detached}]}]  children of attempts
+--   cancels   [{r, e: error, l: leases [{t, a, w, b}]}]  by a caller or, with code run_timeout, by time
+--   matches   [{e: event, r, n, l, b}]  events of which to list runs that wait for them (read_matches)
+--   matched   [{e}]  events whose runs have been seen to: their timers are deleted
 --   room      {default, actions: {action: n}, bytes}: how many ready tasks the window can take
 --   take      {action: n}: refill from the queue
+--   expired   n: take as many tasks that have been queued for too long
 --   backlog   true: list the actions that have queued tasks
+--   agenda    n: list as many of the soonest timers
 create or replace function v1.commit(p jsonb)
-returns json language plpgsql
+returns json language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set plan_cache_mode = force_generic_plan set join_collapse_limit = 1
 set enable_seqscan = off set enable_bitmapscan = off set enable_material = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -33,13 +44,19 @@ declare
   v_shard smallint := (p->>'shard')::smallint;
   v_seq bigint := (p->>'seq')::bigint;
   v_at timestamptz := v1.moment((p->>'at')::double precision);
+  v_bytes bigint := (p->'room'->>'bytes')::bigint;
   v_definitions bigint;
+  v_named uuid[] := '{}';
   v_handed uuid[] := '{}';
   v_ready uuid[] := '{}';
-  v_part jsonb;
+  v_ended uuid[] := '{}';
+  v_timed uuid[] := '{}';
+  v_awaited uuid[];
   v_given json;
   v_taken json;
+  v_expired json;
   v_spilled text[];
+  v_is_queue_changed boolean := p ?| array['take', 'expired', 'backlog', 'agenda'];
   v_reply jsonb := '{}';
   v_prior uuid[];
 begin
@@ -55,65 +72,123 @@ begin
     'skein/commit/' || v_tenant::text || '/' || v_shard::text || '/' || v_seq::text, 0));
   select tasks into v_prior from v1.handout where tenant_id = v_tenant and shard = v_shard and seq = v_seq;
 
-  if p ? 'events' or p ? 'starts' then
+  if p ?| array['events', 'starts', 'spawns'] then
     perform pg_advisory_xact_lock_shared(v1.definitions_lock(v_tenant));
     select definitions_version into v_definitions from v1.tenant where id = v_tenant;
     if p ? 'events' then
-      v_reply := v_reply || v1.publish_events(v_tenant, v_at, v_definitions, p->'events');
+      select v_reply || e.reply, e.awaited, v_timed || e.timed into v_reply, v_awaited, v_timed
+        from v1.publish_events(v_tenant, v_at, v_definitions, p->'events') e;
     end if;
     if p ? 'starts' then
-      select s.reply, s.handed into v_part, v_handed
-        from v1.start_runs(v_tenant, v_shard, v_at, v_definitions, p->'starts', v_reply->'events') s;
-      v_reply := v_reply || v_part;
+      select v_reply || s.reply, s.handed, s.ready, v_timed || s.timed, v_is_queue_changed or s.has_spilled
+        into v_reply, v_handed, v_ready, v_timed, v_is_queue_changed
+        from v1.start_runs(v_tenant, v_shard, v_at, v_definitions, p->'starts', v_reply->'events', false) s;
     end if;
+    if v_awaited is not null then perform v1.match_events(v_tenant, v_at, v_awaited); end if;
   end if;
 
   if p ? 'results' then
-    select r.reply, r.ready into v_part, v_ready
+    v_named := array(select r from jsonb_to_recordset(p->'results') as x(r uuid));
+  end if;
+  if p ?| array['started', 'logs', 'wakes', 'releases', 'spawns', 'cancels'] then
+    v_named := v_named || array(
+      select r from jsonb_to_recordset(p->'started') as x(r uuid)
+      union all select v1.run_id(t) from jsonb_to_recordset(p->'logs') as x(t uuid)
+      union all select r from jsonb_to_recordset(p->'wakes') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'releases') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'spawns') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'cancels') as x(r uuid));
+  end if;
+  if cardinality(v_named) > 0 then perform v1.lock_runs(v_tenant, v_named); end if;
+  -- What an attempt says comes before what ends it.
+  if p ? 'logs' then perform v1.append_logs(v_tenant, p->'logs'); end if;
+  if p ? 'spawns' then
+    select v_reply || s.reply, v_ready || s.ready, v_timed || s.timed into v_reply, v_ready, v_timed
+      from v1.spawn_runs(v_tenant, v_shard, v_at, v_definitions, p->'spawns') s;
+  end if;
+  if p ? 'results' then
+    select v_reply || r.reply, v_ready || r.ready, r.ended, v_timed || r.timed
+      into v_reply, v_ready, v_ended, v_timed
       from v1.complete_tasks(v_tenant, v_at, p->'results') r;
-    v_reply := v_reply || v_part;
   end if;
   if p ? 'started' then perform v1.record_starts(v_tenant, p->'started'); end if;
-  if p ? 'logs' then perform v1.append_logs(v_tenant, p->'logs'); end if;
+  if p ? 'wakes' then v_ready := v_ready || v1.wake_tasks(v_tenant, v_at, p->'wakes'); end if;
+  if p ? 'releases' then
+    select v_ready || r.ready, v_timed || r.timed into v_ready, v_timed
+      from v1.release_runs(v_tenant, v_at, p->'releases') r;
+  end if;
+  if p ? 'cancels' then
+    select v_reply || c.reply, v_ready || c.ready, v_ended || c.ended, v_timed || c.timed
+      into v_reply, v_ready, v_ended, v_timed
+      from v1.cancel_runs(v_tenant, v_at, p->'cancels') c;
+  end if;
+  if p ? 'matched' then
+    delete from v1.timer
+      where id = any (array(select x.e from jsonb_to_recordset(p->'matched') as x(e uuid))) and kind = 'match'
+        and shard is not distinct from v_shard and tenant_id is not distinct from v_tenant;
+  end if;
+  if p ? 'matches' then
+    v_reply := v_reply || jsonb_build_object('matches', v1.read_matches(v_tenant, v_shard, p->'matches'));
+  end if;
   if p ? 'asked' then
-    v_reply := v_reply || jsonb_build_object('asked', v1.classify_results(p->'asked'));
+    v_reply := v_reply || jsonb_build_object('asked', v1.classify_results(v_tenant, p->'asked'));
+  end if;
+  if cardinality(v_ended) > 0 then
+    v_reply := jsonb_set(v_reply, '{finished}', coalesce(v_reply->'finished', '[]')
+                                                || v1.read_finished(v_tenant, v_ended));
+  end if;
+  if cardinality(v_timed) > 0 then
+    v_reply := v_reply || jsonb_build_object('timers', v1.read_timers(v_tenant, v_shard, v_timed));
   end if;
 
   if v_prior is not null then
-    -- A repeat: what this seq handed out, and has not ended since, is handed out again.
-    select h.ready into v_given from v1.hand_out(v_tenant, v_shard, v_prior, null) h;
-    return json_build_object('ready', v_given, 'told', v_reply || '{"repeated": true}');
-  end if;
-
-  if cardinality(v_ready) > 0 then
-    select h.ready, v_handed || h.handed, h.spilled into v_given, v_handed, v_spilled
-      from v1.hand_out(v_tenant, v_shard, v_ready, p->'room') h;
-    if v_spilled is not null then
-      v_reply := v_reply || jsonb_build_object('spilled', v_spilled);
+    -- A repeat: what this seq handed out, and has not ended since, is handed out again. Not what it
+    -- only carried: the shard has that, and may have given it to a worker and forgotten it since.
+    select h.ready into v_given from v1.hand_out(v_tenant, v_shard, array(
+      select u.id from unnest(v_prior) u(id) where not coalesce(p->'carried' ? u.id::text, false)), null) h;
+    v_reply := v_reply || '{"repeated": true}';
+  else
+    if cardinality(v_ready) > 0 then
+      select h.ready, v_handed || h.handed, h.spilled into v_given, v_handed, v_spilled
+        from v1.hand_out(v_tenant, v_shard, v_ready, p->'room') h;
+      if v_spilled is not null then
+        v_is_queue_changed := true;
+        v_reply := v_reply || jsonb_build_object('spilled', v_spilled);
+      end if;
+    end if;
+    if p ? 'take' then
+      select t.ready, v_handed || t.handed, v_reply || jsonb_build_object('more', t.more)
+        into v_taken, v_handed, v_reply
+        from v1.take_ready(v_tenant, v_shard, p->'take', v_bytes) t;
+    end if;
+    if p ? 'expired' then
+      -- Whatever the window's room: these are not to be executed, only to be failed.
+      select t.ready, v_handed || t.handed into v_expired, v_handed
+        from v1.take_expired(v_tenant, v_shard, v_at, (p->>'expired')::integer, 8388608) t;
+    end if;
+    if p ? 'carried' then
+      v_handed := v_handed || array(select value::uuid from jsonb_array_elements_text(p->'carried'));
+    end if;
+    if cardinality(v_handed) > 0 then
+      insert into v1.handout (tenant_id, shard, seq, tasks) values (v_tenant, v_shard, v_seq, v_handed);
+    end if;
+    if p ? 'settled' then
+      delete from v1.handout h using jsonb_array_elements_text(p->'settled') s(seq)
+        where h.tenant_id = v_tenant and h.shard = v_shard and h.seq = s.seq::bigint;
     end if;
   end if;
-  if p ? 'take' then
-    select t.ready, v_handed || t.handed, t.more into v_taken, v_handed, v_spilled
-      from v1.take_ready(v_tenant, v_shard, p->'take', (p->'room'->>'bytes')::bigint) t;
-    v_reply := v_reply || jsonb_build_object('more', v_spilled);
-  end if;
 
-  if p ? 'carried' then
-    v_handed := v_handed || array(select value::uuid from jsonb_array_elements_text(p->'carried'));
-  end if;
-  if cardinality(v_handed) > 0 then
-    insert into v1.handout (tenant_id, shard, seq, tasks) values (v_tenant, v_shard, v_seq, v_handed);
-  end if;
-  if p ? 'settled' then
-    delete from v1.handout h using jsonb_array_elements_text(p->'settled') s(seq)
-      where h.tenant_id = v_tenant and h.shard = v_shard and h.seq = s.seq::bigint;
-  end if;
   if p ? 'backlog' then
     v_reply := v_reply || jsonb_build_object('backlog', v1.backlog_actions(v_tenant, v_shard));
   end if;
-  if v_given is not null and v_taken is not null then
-    select json_agg(task) into v_given from (
-      select json_array_elements(v_given) union all select json_array_elements(v_taken)) both_of(task);
+  if p ? 'agenda' then
+    v_reply := v_reply || jsonb_build_object('agenda', v1.read_agenda(v_tenant, v_shard, (p->>'agenda')::integer));
   end if;
-  return json_build_object('ready', coalesce(v_given, v_taken, '[]'), 'told', v_reply);
+  if v_is_queue_changed then v_reply := v_reply || v1.read_expiry(v_tenant, v_shard); end if;
+  if num_nonnulls(v_given, v_taken, v_expired) > 1 then
+    select json_agg(task) into v_given from (
+      select json_array_elements(v_given) union all select json_array_elements(v_taken)
+      union all select json_array_elements(v_expired)) all_of(task);
+  end if;
+  return json_build_object('ready', coalesce(v_given, v_taken, v_expired, '[]'), 'told', v_reply);
 end $$;

@@ -4,7 +4,7 @@
 -- Called by  the migrator, and the edge Worker's clock once a minute.
 -- Returns    how many partitions it made: almost always 0.
 create or replace function v1.ensure_partitions(p_now timestamptz default now())
-returns integer language plpgsql as $$
+returns integer language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_table text;
   v_month timestamp;
@@ -12,7 +12,7 @@ declare
   v_made integer := 0;
 begin
   foreach v_table in array
-    array['event', 'workflow_run', 'task', 'task_attempt', 'task_output', 'log_line']
+    array['event', 'workflow_run', 'task', 'task_attempt', 'task_output', 'child_run', 'log_line']
   loop
     v_month := date_trunc('month', (p_now - interval '1 day') at time zone 'utc');
     while v_month <= (p_now + interval '35 days') at time zone 'utc' loop

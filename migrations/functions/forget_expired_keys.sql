@@ -2,7 +2,7 @@
 --
 -- Called by  the edge Worker's clock, once a minute.
 create or replace function v1.forget_expired_keys(p_now timestamptz default now())
-returns bigint language sql as $$
+returns bigint language sql security definer set search_path = pg_catalog, pg_temp as $$
   with expired as (
     select tenant_id, kind, key from v1.idempotency where expires_at <= p_now
       order by expires_at limit 10000 for update skip locked

@@ -1,27 +1,29 @@
 -- Decides which ready tasks the shard gets with the reply and spills the others to the queue, and
 -- reads what a worker needs to execute them: the run's input and the parents' outputs.
 --
--- Called by  commit and take_ready, in a statement after the one that made the tasks ready, so that
---            it sees the parents' outputs.
+-- Called by  commit, take_ready and take_expired, in a statement after the one that made the tasks
+--            ready, so that it sees the parents' outputs.
 -- p_room     {default, actions: {action: n}, bytes}; null: hand out everything. The task that goes
 --            beyond the bytes is the last: one that is larger than all the room must start some day.
 -- Returns    ready: [{id, run, version, step, attempt, queuedAt, input, metadata, parents}] as json,
---            whose text costs a third of jsonb's tree; handed: their ids; spilled: actions.
+--            whose text costs a third of jsonb's tree; of a task that failed or was lost before, and of
+--            one that sees to a failed run, there is more; handed: their ids; spilled: actions.
 create or replace function v1.hand_out(
   p_tenant_id uuid, p_shard smallint, p_tasks uuid[], p_room jsonb,
   out ready json, out handed uuid[], out spilled text[])
 language plpgsql as $$
 begin
   with candidate as (
-    select t.id, r.id as run_id, r.version_id, t.step, t.attempt, t.queued_at, d.action, d.parents,
+    select t.id, r.id as run_id, r.version_id, t.step, t.attempt, t.failures, t.rescues,
+           floor(extract(epoch from t.queued_at) * 1000)::bigint as queued_at, d.kind, d.action, d.parents,
            r.input, r.metadata,
            row_number() over (partition by d.action order by t.id) as position
       from unnest(p_tasks) u(id)
       join v1.task t on t.id = u.id and t.state in ('queued', 'running')
-      join v1.workflow_run r on r.id = v1.run_id(u.id) and r.tenant_id = p_tenant_id
+      join v1.workflow_run r on r.id = v1.run_id(u.id) and r.tenant_id is not distinct from p_tenant_id
       join v1.dag d on d.version_id = r.version_id and d.step = t.step
   ), sized as (
-    select c.*, o.outputs, pg_column_size(c.input) + coalesce(o.bytes, 0) as bytes
+    select c.*, coalesce(o.outputs, '{}') as outputs, pg_column_size(c.input) + coalesce(o.bytes, 0) as bytes
       from candidate c
       left join lateral (
         select json_object_agg(parent.name, out.output) as outputs,
@@ -36,21 +38,30 @@ begin
     select s.*, sum(s.bytes) over (order by s.id rows unbounded preceding) - s.bytes as bytes_before
       from sized s
   )
-  select coalesce(json_agg(json_build_object(
-           'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
-           'queuedAt', floor(extract(epoch from queued_at) * 1000)::bigint,
-           'input', input, 'metadata', metadata, 'parents', coalesce(outputs, '{}'))), '[]'),
+  select coalesce(json_agg(
+           case when kind = 'on_failure' then json_build_object(
+                  'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
+                  'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
+                  'failures', failures, 'rescues', rescues, 'failed', v1.read_failures(run_id))
+                when failures + rescues > 0 then json_build_object(
+                  'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
+                  'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
+                  'failures', failures, 'rescues', rescues)
+                else json_build_object(
+                  'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
+                  'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs) end), '[]'),
          coalesce(array_agg(id), '{}')
     into ready, handed
     from fitting where p_room is null or bytes_before < (p_room->>'bytes')::bigint;
 
   if cardinality(handed) < cardinality(p_tasks) and p_room is not null then
     with queued as (
-      insert into v1.queue_item (tenant_id, shard, action, task_id)
-        select p_tenant_id, p_shard, d.action, t.id
+      insert into v1.queue_item (tenant_id, shard, action, task_id, expires_at)
+        select p_tenant_id, p_shard, d.action, t.id,
+               t.queued_at + d.schedule_timeout_ms * interval '1 millisecond'
           from unnest(p_tasks) u(id)
           join v1.task t on t.id = u.id and t.state in ('queued', 'running')
-          join v1.workflow_run r on r.id = v1.run_id(u.id) and r.tenant_id = p_tenant_id
+          join v1.workflow_run r on r.id = v1.run_id(u.id) and r.tenant_id is not distinct from p_tenant_id
           join v1.dag d on d.version_id = r.version_id and d.step = t.step
           where u.id <> all (handed)
           on conflict do nothing

@@ -8,7 +8,7 @@ returns void language plpgsql as $$
 begin
   perform 1 from (select distinct u.id from unnest(p_runs) u(id) order by u.id) u
     cross join lateral (
-      select from v1.workflow_run w where w.id = u.id and w.tenant_id = p_tenant_id
+      select from v1.workflow_run w where w.id = u.id and w.tenant_id is not distinct from p_tenant_id
         offset 0 for no key update
     ) locked;
 end $$;

@@ -1,12 +1,15 @@
 -- Stores events, each once by its idempotency key.
 --
 -- Called by  commit, before the runs that the events start.
--- Returns    {events: {id: reason}} of those that were not stored now: `stale` (matched against older
---            definitions: match again), or {id, runs} of the event that had the key first.
-create or replace function v1.publish_events(
-  p_tenant_id uuid, p_at timestamptz, p_definitions bigint, p_events jsonb)
-returns jsonb language plpgsql
-as $$
+-- Returns    reply {events: {id: reason}} of those that were not stored now: `stale` (matched against
+--            older definitions: match again), or {id, runs} of the event that had the key first;
+--            awaited: events stored now for which runs may wait; timed: events that may have been given
+--            a timer, now or by an earlier sending.
+drop function if exists v1.publish_events(uuid, timestamptz, bigint, jsonb);
+create function v1.publish_events(
+  p_tenant_id uuid, p_at timestamptz, p_definitions bigint, p_events jsonb,
+  out reply jsonb, out awaited uuid[], out timed uuid[])
+language plpgsql as $$
 declare
   v_taken jsonb;
   v_refused jsonb;
@@ -16,11 +19,21 @@ begin
       from jsonb_to_recordset(p_events) as x(id uuid, ik text, d bigint)
       where x.ik is not null and x.d = p_definitions));
 
-  insert into v1.event (id, tenant_id, key, payload, metadata, runs)
-    select x.id, p_tenant_id, x.k, coalesce(x.p, 'null'), coalesce(x.m, '{}'), x.r
-      from jsonb_to_recordset(p_events) as x(id uuid, k text, p jsonb, m jsonb, r uuid[], d bigint)
-      where x.d = p_definitions and not v_taken ? x.id::text
-      on conflict (id) do nothing;
+  with stored as (
+    insert into v1.event (id, tenant_id, key, payload, metadata, runs, equalities)
+      select x.id, p_tenant_id, x.k, coalesce(x.p, 'null'), coalesce(x.m, '{}'), x.r,
+             case when x.c is not null then array(
+               select v1.equality_hash(c.p, jsonb_build_object('key', x.k, 'payload', x.p, 'metadata', x.m) #> c.p)
+                 from jsonb_to_recordset(x.c) as c(p text[])) end
+        from jsonb_to_recordset(p_events) as x(id uuid, k text, p jsonb, m jsonb, r uuid[], d bigint, c jsonb)
+        where x.d = p_definitions and not v_taken ? x.id::text
+        on conflict (id) do nothing
+      returning id, equalities
+  )
+  select array_agg(id) filter (where equalities is not null) into awaited from stored;
+  if p_events @? '$[*].c' then
+    timed := array(select x.id from jsonb_to_recordset(p_events) as x(id uuid, c jsonb) where x.c is not null);
+  end if;
 
   -- A new statement: it sees an event of this batch, or of a commit a moment ago.
   select coalesce(jsonb_object_agg(t.key, jsonb_build_object('id', t.value, 'runs', e.runs)), '{}')
@@ -31,5 +44,5 @@ begin
     where x.d <> p_definitions
       -- Stored by this very request, before its answer was lost.
       and not exists (select from v1.event e where e.id = x.id and e.tenant_id = p_tenant_id);
-  return jsonb_build_object('events', v_refused);
+  reply := jsonb_build_object('events', v_refused);
 end $$;

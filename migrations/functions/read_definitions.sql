@@ -1,13 +1,22 @@
--- What events and calls can start, with the number that a commit is checked against.
+-- What events and calls can start, and which events can cancel, also runs of versions that are no longer
+-- active; with the number that a commit is checked against.
 --
 -- Called by  the edge Worker, once an isolate and after a commit was refused as stale.
 create or replace function v1.read_definitions(p_tenant_id uuid)
-returns jsonb language sql stable as $$
+returns jsonb language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('version', t.definitions_version, 'workflows', coalesce((
       select jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'version', w.active_version_id,
                                           'steps', jsonb_array_length(v.definition->'steps'),
-                                          'events', coalesce(v.definition->'events', '[]')))
+                                          'events', coalesce(v.definition->'events', '[]'))
+                       || jsonb_strip_nulls(jsonb_build_object('timeoutMs', v.timeout_ms, 'paused', w.pause_mode,
+                                                              'cancelOn', nullif(v.cancel_on is not null, false))))
         from v1.workflow w join v1.workflow_version v on v.id = w.active_version_id
-        where w.tenant_id = t.id), '[]'))
+        where w.tenant_id = t.id), '[]'),
+      'awaited', coalesce((
+        select jsonb_agg(distinct jsonb_build_object('event', c.event, 'path', c."eventPath"))
+          from v1.workflow w
+          join v1.workflow_version v on v.workflow_id = w.id and v.cancel_on is not null
+          cross join jsonb_to_recordset(v.cancel_on) as c(event text, "eventPath" text[])
+          where w.tenant_id = t.id), '[]'))
     from v1.tenant t where t.id = p_tenant_id
 $$;

@@ -3,12 +3,13 @@
 --
 -- Called by  a shard that has just woken, before its first commit.
 -- Locks      the shard's epoch (exclusive), then runs by id.
--- p          {tenant, shard, epoch: the last it knew, at, leases: [{t: task, a: attempt}]}
--- Returns    {epoch, trusted, leased: [tasks], backlog: [actions]}. Not trusted: its memory is not of
---            the last life, so any handed-out task may be running; each gets its next attempt
---            written off, so that no fencing token is ever given twice (rule R2).
+-- p          {tenant, shard, epoch: the last it knew, at, leases: [{t: task, a: attempt}], agenda: n}
+-- Returns    {epoch, trusted, leased: [tasks], backlog: [actions], agenda: the n soonest timers,
+--            expiry: as read_expiry}. Not trusted: its memory is not of the last life, so any handed-out
+--            task may be running; each gets its next attempt written off, so that no fencing token is
+--            ever given twice (rule R2).
 create or replace function v1.recover_shard(p jsonb)
-returns jsonb language plpgsql
+returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set plan_cache_mode = force_generic_plan set join_collapse_limit = 1
 set enable_seqscan = off set enable_bitmapscan = off set enable_material = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -31,25 +32,26 @@ begin
   select coalesce(array_agg(t.id), '{}') into v_leased
     from jsonb_to_recordset(case when v_trusted then p->'leases' else '[]' end) as x(t uuid, a integer)
     join v1.task t on t.id = x.t and t.attempt = x.a - 1 and t.state in ('queued', 'running')
-    join v1.workflow_run r on r.id = v1.run_id(t.id) and r.tenant_id = v_tenant;
+    join v1.workflow_run r on r.id = v1.run_id(t.id) and r.tenant_id is not distinct from v_tenant;
 
   select coalesce(array_agg(distinct t.id), '{}') into v_returned
     from v1.handout h cross join unnest(h.tasks) u(id)
     join v1.task t on t.id = u.id and t.state in ('queued', 'running')
-    join v1.workflow_run r on r.id = v1.run_id(t.id) and r.tenant_id = v_tenant
+    join v1.workflow_run r on r.id = v1.run_id(t.id) and r.tenant_id is not distinct from v_tenant
     where h.tenant_id = v_tenant and h.shard = v_shard and t.id <> all (v_leased);
-  if not v_trusted then
-    perform v1.lock_runs(v_tenant, array(select v1.run_id(id) from unnest(v_returned) u(id)));
-    with lost as (
-      update v1.task t set attempt = t.attempt + 1, state = 'queued', worker = null, started_at = null
-        from unnest(v_returned) u(id) where t.id = u.id
-        returning t.id, t.attempt
-    )
-    insert into v1.task_attempt (task_id, attempt, outcome, finished_at)
-      select id, attempt, 'lost', v_at from lost;
-  end if;
-  insert into v1.queue_item (tenant_id, shard, action, task_id)
-    select v_tenant, v_shard, d.action, t.id
+  perform v1.lock_runs(v_tenant, array(select v1.run_id(id) from unnest(v_returned) u(id)));
+  with requeued as (
+    update v1.task t
+      set attempt = t.attempt + (not v_trusted)::integer, state = 'queued', queued_at = v_at,
+          worker = null, started_at = null
+      from unnest(v_returned) u(id)
+      where t.id = u.id and (t.state = 'running' or not v_trusted)
+      returning t.id, t.attempt
+  )
+  insert into v1.task_attempt (task_id, attempt, outcome, finished_at)
+    select id, attempt, 'lost', v_at from requeued where not v_trusted;
+  insert into v1.queue_item (tenant_id, shard, action, task_id, expires_at)
+    select v_tenant, v_shard, d.action, t.id, t.queued_at + d.schedule_timeout_ms * interval '1 millisecond'
       from unnest(v_returned) u(id)
       join v1.task t on t.id = u.id
       join v1.workflow_run r on r.id = v1.run_id(t.id)
@@ -60,5 +62,7 @@ begin
     insert into v1.handout (tenant_id, shard, seq, tasks) values (v_tenant, v_shard, 0, v_leased);
   end if;
   return jsonb_build_object('epoch', v_epoch, 'trusted', v_trusted, 'leased', to_jsonb(v_leased),
-                            'backlog', v1.backlog_actions(v_tenant, v_shard));
+                            'backlog', v1.backlog_actions(v_tenant, v_shard),
+                            'agenda', v1.read_agenda(v_tenant, v_shard, coalesce((p->>'agenda')::integer, 0)))
+         || v1.read_expiry(v_tenant, v_shard);
 end $$;

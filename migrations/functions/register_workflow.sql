@@ -3,11 +3,13 @@
 --
 -- Called by  the edge Worker, which has checked the DAG. Ten thousand repeats write nothing.
 -- Locks      the definitions (exclusive), so that no commit matched against the old ones lands after.
--- p          {tenant, workflow: new id, version: new id, name, checksum, definition,
---             dag: [{step, name, action, parents, children, descendants, timeout}]}
--- Returns    {created, workflow, created_at, version: {id, number, checksum, created_at}}
+-- p          {tenant, workflow: new id, version: new id, name, checksum, definition, timeout: of a run,
+--             cancelOn: [{number: from 1, event, if, eventPath, runPath: whose values must be equal}],
+--             dag: [{step, name, action, kind, parents, children, descendants, timeout,
+--                    schedule: how long it may be queued, compensates: the step it undoes, retry}]}
+-- Returns    as read_active_version, with created
 create or replace function v1.register_workflow(p jsonb)
-returns jsonb language plpgsql as $$
+returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_tenant uuid := (p->>'tenant')::uuid;
   v_active jsonb;
@@ -30,13 +32,17 @@ begin
   if v_version is null then
     v_version := (p->>'version')::uuid;
     v_created := true;
-    insert into v1.workflow_version (id, workflow_id, number, checksum, definition)
-      select v_version, v_workflow, coalesce(max(number), 0) + 1, p->>'checksum', p->'definition'
+    insert into v1.workflow_version (id, workflow_id, number, checksum, definition, timeout_ms, cancel_on)
+      select v_version, v_workflow, coalesce(max(number), 0) + 1, p->>'checksum', p->'definition',
+             (p->>'timeout')::bigint, p->'cancelOn'
         from v1.workflow_version where workflow_id = v_workflow;
-    insert into v1.dag (version_id, step, name, action, parents, children, descendants, timeout_ms)
-      select v_version, x.step, x.name, x.action, x.parents, x.children, x.descendants, x.timeout
-        from jsonb_to_recordset(p->'dag') as x(step smallint, name text, action text,
-               parents smallint[], children smallint[], descendants smallint[], timeout integer);
+    insert into v1.dag (version_id, step, name, action, kind, parents, children, descendants, timeout_ms,
+                        schedule_timeout_ms, compensates, retry)
+      select v_version, x.step, x.name, x.action, coalesce(x.kind, 'step'), x.parents, x.children, x.descendants,
+             x.timeout, x.schedule, x.compensates, x.retry
+        from jsonb_to_recordset(p->'dag') as x(step smallint, name text, action text, kind v1.step_kind,
+               parents smallint[], children smallint[], descendants smallint[], timeout integer,
+               schedule bigint, compensates smallint, retry jsonb);
   end if;
   update v1.workflow set active_version_id = v_version
     where id = v_workflow and active_version_id is distinct from v_version;

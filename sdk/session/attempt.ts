@@ -1,11 +1,14 @@
 /**
  * One attempt in this worker's hands, from its task frame until its result is recorded: what it is,
- * how far it is, its signal and its log. It decides nothing; `in-flight.ts` does.
+ * how far it is, and what its handler has asked for. It decides nothing; `in-flight.ts` does.
  */
 import type { TaskFrame } from "../../protocol/session.ts";
 import type { TaskLog } from "../context.ts";
-import type { TaskAbortedError } from "../errors.ts";
+import { SkeinError, type TaskAbortedError } from "../errors.ts";
 import { AttemptLog } from "./attempt-log.ts";
+import { Children } from "./children.ts";
+import { Deadline } from "./deadline.ts";
+import type { Slots } from "./slots.ts";
 
 /** The connection an attempt came by, and its reports go by. */
 export interface Route {
@@ -25,6 +28,8 @@ export class Attempt {
   readonly frame: TaskFrame;
   /** `task/attempt`: what it is known by here. */
   readonly key: string;
+  /** Where it has its slot from. */
+  readonly slots: Slots<Attempt>;
   route: Route;
   state: AttemptState = "waiting";
   /** The frame of its result, once it has one. */
@@ -39,11 +44,17 @@ export class Attempt {
   startedAt = 0;
   #controller: AbortController | null = null;
   #reason: TaskAbortedError | null = null;
+  #hasEnded = false;
+  #listeners: ((reason: Error) => void)[] = [];
+  // What most handlers never use is made when it is first used.
   #log: AttemptLog | null = null;
+  #deadline: Deadline | null = null;
+  #children: Children | null = null;
 
-  constructor(frame: TaskFrame, route: Route) {
+  constructor(frame: TaskFrame, route: Route, slots: Slots<Attempt>) {
     this.frame = frame;
     this.route = route;
+    this.slots = slots;
     this.key = attemptKey(frame.task, frame.attempt);
   }
 
@@ -51,7 +62,6 @@ export class Attempt {
     return this.#reason !== null;
   }
 
-  // Made when it is first read: most handlers never do.
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
@@ -60,15 +70,67 @@ export class Attempt {
     return this.#controller.signal;
   }
 
-  /** Aborts the handler's signal; the first reason stays. */
-  abort(reason: TaskAbortedError): void {
-    this.#reason ??= reason;
-    this.#controller?.abort(this.#reason);
-  }
-
   get log(): TaskLog {
     this.#log ??= new AttemptLog(this);
     return this.#log;
+  }
+
+  get deadline(): Deadline {
+    this.#deadline ??= new Deadline(this);
+    return this.#deadline;
+  }
+
+  get children(): Children {
+    this.#children ??= new Children(this);
+    return this.#children;
+  }
+
+  /** Aborts the handler; the first reason stays. */
+  abort(reason: TaskAbortedError): void {
+    this.#reason ??= reason;
+    this.#tellOver();
+    this.#controller?.abort(this.#reason);
+  }
+
+  /** The handler has ended: what it asked for and did not wait for can't be told it any more. */
+  handlerEnded(): void {
+    this.#hasEnded = true;
+    this.#tellOver();
+  }
+
+  /** Nothing more can be asked for: it was aborted, or its handler has ended. */
+  get isOver(): boolean {
+    return this.#hasEnded || this.#reason !== null;
+  }
+
+  throwIfOver(): void {
+    if (this.isOver) throw this.#whyOver();
+  }
+
+  /** Calls the listener once it is over. */
+  whenOver(listener: (reason: Error) => void): void {
+    this.#listeners.push(listener);
+    if (this.isOver) this.#tellOver();
+  }
+
+  /** Says again, on a new socket, what the handler has asked for and not been answered. */
+  repeat(): void {
+    if (this.isOver) return;
+    this.#deadline?.repeat();
+    this.#children?.repeat();
+  }
+
+  #tellOver(): void {
+    if (this.#listeners.length === 0) return;
+    const reason = this.#whyOver();
+    for (const listener of this.#listeners.splice(0)) listener(reason);
+  }
+
+  #whyOver(): Error {
+    if (this.#reason !== null) return this.#reason;
+    const { step, attempt } = this.frame;
+    const detail = `Attempt ${attempt} of step "${step}" is over: a handler must await what it asks for before it ends`;
+    return new SkeinError({ status: 0, code: "attempt_over", detail });
   }
 
   /** `"task":…,"attempt":…`, as every frame about it carries. */

@@ -6,11 +6,13 @@
 import { CLOSE_DRAINED, SESSION_ERRORS } from "../../protocol/errors.ts";
 import type { Shard } from "../../protocol/http.ts";
 import {
+  type AttemptRef,
   type ErrorFrame,
   type HelloFrame,
   type Message,
   PING,
   PONG,
+  type ReceivedFrame,
   type ShardFrame,
   SUBPROTOCOL,
   TOKEN_SUBPROTOCOL_PREFIX,
@@ -32,7 +34,10 @@ const WELCOME_LIMIT_MS = 10_000;
 /** Milliseconds the other side's answer to a close is waited for. */
 const CLOSE_LIMIT_MS = 1_000;
 
-export type Greeting = Pick<HelloFrame, "worker" | "sdk" | "actions" | "versions">;
+export type Greeting = Pick<
+  HelloFrame,
+  "worker" | "sdk" | "actions" | "versions" | "heartbeatLimitMs" | "resumeGraceMs"
+>;
 
 export interface ConnectionOptions {
   shard: Shard;
@@ -47,6 +52,8 @@ export interface ConnectionOptions {
   /** Asked before every socket but the first: a refused upgrade doesn't say why, this does. */
   checkShards: () => Promise<void>;
   onShards: () => void;
+  /** The shard asks the whole worker to. */
+  onAsked: (what: "pause" | "resume" | "drain") => void;
   /** Nothing will be better at another try. */
   onFatal: (error: Error) => void;
 }
@@ -67,6 +74,9 @@ export class Connection implements Route {
   #helloAt = 0;
   #leaseTimer: ReturnType<typeof setTimeout> | undefined;
   #fault: ErrorFrame | null = null;
+  #isPaused = false;
+  /** It was paused or resumed while the shard could not be told. */
+  #owesPause = false;
   #isDraining = false;
   #isReady: () => void = () => undefined;
 
@@ -97,6 +107,13 @@ export class Connection implements Route {
     if (slots === this.#slots) return;
     this.#slots = slots;
     this.#socket?.drop("the worker's slots have been divided anew");
+  }
+
+  /** Asks the shard for no tasks, now and after every reconnect, or for tasks again. */
+  pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    this.#owesPause = !this.isWelcome;
+    this.send(`{"type":"${isPaused ? "pause" : "resume"}"}`);
   }
 
   /** Asks the shard for no more tasks, now and after every reconnect. */
@@ -187,6 +204,7 @@ export class Connection implements Route {
       slots: this.#slots,
       ...(this.#session === undefined ? {} : { session: this.#session }),
       running: inFlight.attemptsOf(this),
+      ...(this.#isPaused && { isPaused: true }),
     };
     this.#helloAt = Date.now();
     socket.send(messageText([JSON.stringify(hello)]));
@@ -197,7 +215,20 @@ export class Connection implements Route {
       this.#heartbeat?.pong();
       return;
     }
-    for (const frame of framesOf(text)) this.#take(frame);
+    const frames = framesOf(text);
+    this.#confirm(frames);
+    for (const frame of frames) this.#take(frame);
+    if (this.#owesPause && this.isWelcome) this.pause(this.#isPaused);
+  }
+
+  // At once, before a handler begins that may never yield: unconfirmed, a task goes to another worker.
+  #confirm(frames: readonly ShardFrame[]): void {
+    const attempts = frames
+      .filter((frame) => frame.type === "task")
+      .map(({ task, attempt }) => ({ task, attempt }));
+    if (attempts.length === 0) return;
+    const received: ReceivedFrame = { type: "received", attempts };
+    this.#socket?.send(messageText([JSON.stringify(received)]));
   }
 
   #take(frame: ShardFrame): void {
@@ -207,15 +238,30 @@ export class Connection implements Route {
         inFlight.receive(frame, this);
         break;
       case "recorded":
+        inFlight.settle(frame);
+        break;
       case "stale":
       case "gone":
-        inFlight.settle(frame);
+        this.#disown(frame);
         break;
       case "cancel":
         inFlight.cancel(frame, this);
         break;
+      case "extended":
+      case "spawned":
+      case "child":
+        inFlight.answer(frame);
+        break;
       case "welcome":
         this.#enter(frame);
+        break;
+      case "pause":
+      case "resume":
+        // With the welcome comes what the shard remembers: the worker may know better.
+        if (!this.#owesPause) this.#options.onAsked(frame.type);
+        break;
+      case "drain":
+        this.#options.onAsked(frame.type);
         break;
       case "shards":
         this.#options.onShards();
@@ -243,12 +289,21 @@ export class Connection implements Route {
         socket.drop("the shard is silent");
       },
     });
-    for (const ref of welcome.stale) inFlight.settle(ref);
+    for (const ref of welcome.stale) this.#disown(ref);
     this.#outbox.open((message) => socket.send(message));
-    for (const result of inFlight.resultsOf(this)) this.send(result);
+    inFlight.repeat(this);
     if (this.#isDraining) this.drain();
     report("info", `connected to shard ${shard.number} with ${this.#slots} slots`);
     this.#isReady();
+  }
+
+  /** The attempt is not this worker's any more. A result it has may mean that work was done twice. */
+  #disown(ref: AttemptRef): void {
+    const attempt = this.#options.inFlight.settle(ref);
+    if (attempt === undefined || attempt.result === null) return;
+    const { step, run } = attempt.frame;
+    const which = `step "${step}" of run ${run} (attempt ${ref.attempt})`;
+    this.#options.report("warn", `the result of ${which} came too late and was not used`);
   }
 
   #leave(wasWelcome: boolean): void {
@@ -262,7 +317,8 @@ export class Connection implements Route {
     if (!wasWelcome) return;
     // From its close on the shard waits the grace, not the heartbeat limit: whichever ends first.
     const leftMs = Math.min(endsAt - Date.now(), graceMs - leaseMarginMs(graceMs));
-    this.#leaseTimer = setTimeout(() => this.#loseLeases(), Math.max(0, leftMs));
+    if (leftMs <= 0) this.#loseLeases();
+    else this.#leaseTimer = setTimeout(() => this.#loseLeases(), leftMs);
   }
 
   #loseLeases(): void {

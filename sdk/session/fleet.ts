@@ -18,6 +18,7 @@ export interface FleetOptions extends Omit<
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #connections = new Map<number, Connection>();
+  #isPaused = false;
   #isDraining = false;
   #refresh: Promise<void> | null = null;
 
@@ -45,6 +46,11 @@ export class Fleet {
     await Promise.all([...this.#connections.values()].map((connection) => connection.ready));
   }
 
+  pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    for (const connection of this.#connections.values()) connection.pause(isPaused);
+  }
+
   drain(): void {
     this.#isDraining = true;
     for (const connection of this.#connections.values()) connection.drain();
@@ -64,6 +70,7 @@ export class Fleet {
       checkShards: () => this.#checkShards(),
       onShards: () => void this.#checkShards().catch(() => undefined), // Asked again at a reconnect.
     });
+    if (this.#isPaused) connection.pause(true);
     if (this.#isDraining) connection.drain();
     return connection;
   }

@@ -3,30 +3,36 @@
  * that no shard has recorded. It never runs an attempt twice, never more handlers than slots, and
  * never forgets a result before it is answered. Nothing here walks all attempts for one frame.
  */
-import type { AttemptRef, CancelFrame, TaskFrame } from "../../protocol/session.ts";
+import type {
+  AttemptRef,
+  CancelFrame,
+  ChildFrame,
+  ExtendedFrame,
+  SpawnedFrame,
+  TaskFrame,
+} from "../../protocol/session.ts";
 import { type AbortCode, TaskAbortedError } from "../errors.ts";
 import { Attempt, attemptKey, type Route } from "./attempt.ts";
 import { type Outcome, releasedFrame, resultFrame } from "./result.ts";
+import { Slots } from "./slots.ts";
 
 /** Runs an attempt's handler. Never rejects: what goes wrong is an outcome. */
 export type Execute = (attempt: Attempt) => Promise<Outcome>;
 
 export class InFlight {
-  readonly #slots: number;
+  readonly #slots: Slots<Attempt>;
   readonly #execute: Execute;
   readonly #attempts = new Map<string, Attempt>();
   readonly #newestOfTask = new Map<string, Attempt>();
-  // A Set keeps its order and forgets a cancelled one at once.
-  readonly #waiting = new Set<Attempt>();
   readonly #running = new Set<Attempt>();
   #watchers: { isReached: () => boolean; resolve: () => void }[] = [];
 
   constructor(slots: number, execute: Execute) {
-    this.#slots = slots;
+    this.#slots = new Slots(slots);
     this.#execute = execute;
   }
 
-  /** Handlers that run now, also those whose attempt was taken away. */
+  /** Handlers that have not ended, also those that wait and those whose attempt was taken away. */
   get runningCount(): number {
     return this.#running.size;
   }
@@ -45,7 +51,7 @@ export class InFlight {
       return;
     }
     if (other !== undefined) this.#supersede(other);
-    this.#start(new Attempt(frame, route));
+    this.#start(new Attempt(frame, route, this.#slots));
   }
 
   /** A cancel frame: aborts the handler; its slot is given back once it has ended. */
@@ -64,10 +70,21 @@ export class InFlight {
     }
   }
 
-  /** The shard has answered: the result is recorded, or will never be. */
-  settle(ref: AttemptRef): void {
+  /** The shard has answered: the result is recorded, or will never be. Gives what it was of. */
+  settle(ref: AttemptRef): Attempt | undefined {
     const attempt = this.#find(ref);
-    if (attempt !== undefined) this.#abandon(attempt, "stale");
+    // A cancelled one owes the shard its slot, whatever else it asked for too late.
+    if (attempt !== undefined && !attempt.isCancelled) this.#abandon(attempt, "stale");
+    return attempt;
+  }
+
+  /** The shard has answered what a handler asked for. */
+  answer(frame: ExtendedFrame | SpawnedFrame | ChildFrame): void {
+    const attempt = this.#find(frame);
+    if (attempt === undefined || attempt.isOver) return;
+    if (frame.type === "extended") attempt.deadline.confirm(frame.timeoutMs);
+    else if (frame.type === "spawned") attempt.children.spawned(frame);
+    else attempt.children.finished(frame);
   }
 
   /** What `hello` says of a connection: attempts that run or whose results are unanswered. */
@@ -75,9 +92,12 @@ export class InFlight {
     return this.#ofRoute(route).map(({ frame: { task, attempt } }) => ({ task, attempt }));
   }
 
-  /** Results that a connection's shard has not answered. */
-  resultsOf(route: Route): string[] {
-    return this.#ofRoute(route).flatMap(({ result }) => (result === null ? [] : [result]));
+  /** Says again what a connection's shard has not answered: results, and what handlers ask for. */
+  repeat(route: Route): void {
+    for (const attempt of this.#ofRoute(route)) {
+      if (attempt.result === null) attempt.repeat();
+      else route.send(attempt.result);
+    }
   }
 
   /** The leases of a connection are over: its unfinished attempts are another worker's soon. */
@@ -97,13 +117,15 @@ export class InFlight {
 
   /** Aborts every handler that runs; a result it still returns is reported. */
   abortAll(code: AbortCode): void {
-    for (const attempt of this.#waiting) this.#abandon(attempt, code);
+    for (const attempt of this.#attempts.values()) {
+      if (attempt.state === "waiting") this.#abandon(attempt, code);
+    }
     for (const attempt of this.#running) attempt.abort(abortError(code));
   }
 
   /** Resolves once no handler runs and none waits. */
   whenIdle(): Promise<void> {
-    return this.#when(() => this.#running.size === 0 && this.#waiting.size === 0);
+    return this.#when(() => this.#running.size === 0 && this.#slots.waitingCount === 0);
   }
 
   /** Resolves once every result is answered. */
@@ -119,8 +141,7 @@ export class InFlight {
   #start(attempt: Attempt): void {
     this.#attempts.set(attempt.key, attempt);
     this.#newestOfTask.set(attempt.frame.task, attempt);
-    if (this.#running.size < this.#slots) void this.#run(attempt);
-    else this.#waiting.add(attempt);
+    this.#slots.take(attempt, () => void this.#run(attempt));
   }
 
   async #run(attempt: Attempt): Promise<void> {
@@ -128,9 +149,10 @@ export class InFlight {
     attempt.state = "running";
     attempt.startedAt = Date.now();
     const outcome = await this.#execute(attempt);
+    attempt.handlerEnded();
     this.#running.delete(attempt);
     this.#report(attempt, outcome);
-    this.#runNext();
+    this.#slots.giveBack(attempt);
     this.#notify();
   }
 
@@ -150,14 +172,6 @@ export class InFlight {
     attempt.state = "reported";
     attempt.result = resultFrame(attempt, outcome);
     attempt.route.send(attempt.result);
-  }
-
-  #runNext(): void {
-    for (const next of this.#waiting) {
-      if (this.#running.size >= this.#slots) return;
-      this.#waiting.delete(next);
-      void this.#run(next);
-    }
   }
 
   // The older attempt's slot is given back when its handler ends, as if it had been cancelled.
@@ -181,7 +195,7 @@ export class InFlight {
 
   #forget(attempt: Attempt): void {
     this.#attempts.delete(attempt.key);
-    this.#waiting.delete(attempt);
+    if (attempt.state === "waiting") this.#slots.giveBack(attempt); // Its place in the queue.
     const { task } = attempt.frame;
     if (this.#newestOfTask.get(task) === attempt) this.#newestOfTask.delete(task);
     this.#notify();
@@ -212,6 +226,8 @@ export class InFlight {
 const ABORT_TEXTS: Record<AbortCode, string> = {
   cancelled: "The run was cancelled",
   execution_timeout: "The attempt took longer than its step's timeout",
+  run_timeout: "The run took longer than its workflow's timeout",
+  lost: "The worker did not confirm the task in time: it was given to another attempt",
   lease_lost: "There was no contact with the shard for too long: the task goes to another worker",
   stale: "The task was given to another attempt, or ended otherwise",
   worker_stopped: "The worker stopped before the handler had finished",

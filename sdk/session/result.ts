@@ -6,6 +6,7 @@ import type { TaskError, TaskErrorCode } from "../../protocol/errors.ts";
 import { MAX_ERROR_BYTES, MAX_NAME_LENGTH, MAX_PAYLOAD_BYTES } from "../../protocol/limits.ts";
 import type { AttemptRef } from "../../protocol/session.ts";
 import { byteLength, cutToBytes, encodeJson, exceedsBytes } from "../json.ts";
+import { retryWish } from "../retry-errors.ts";
 import type { Attempt } from "./attempt.ts";
 
 /** How a handler ended: its output, already JSON, or what went wrong. */
@@ -19,18 +20,24 @@ export function outcomeOfOutput(step: string, output: unknown): Outcome {
   try {
     text = encodeJson(output, `The output of step "${step}"`);
   } catch (cause) {
-    return { type: "failed", error: taskError("invalid_output", cause), cause };
+    return unusable("invalid_output", cause);
   }
   if (!exceedsBytes(text, MAX_PAYLOAD_BYTES)) return { type: "completed", output: text };
   const cause = new RangeError(
     `The output of step "${step}" is ${byteLength(text)} bytes of JSON: it may be ${MAX_PAYLOAD_BYTES}. Store it elsewhere and return where it is`,
   );
-  return { type: "failed", error: taskError("payload_too_large", cause), cause };
+  return unusable("payload_too_large", cause);
 }
 
 /** The outcome of a handler that threw. */
 export function outcomeOfThrown(cause: unknown): Outcome {
-  return { type: "failed", error: taskError("handler_error", cause), cause };
+  const error = { ...taskError("handler_error", cause), ...retryWish(cause) };
+  return { type: "failed", error, cause };
+}
+
+// The handler did its work: another attempt would do it again, and return the same.
+function unusable(code: TaskErrorCode, cause: unknown): Outcome {
+  return { type: "failed", error: { ...taskError(code, cause), isRetryable: false }, cause };
 }
 
 /** The `completed` or `failed` frame of an attempt that has ended. */

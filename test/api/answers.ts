@@ -101,7 +101,7 @@ export async function expectProblem(
 
 async function operationOf(method: string, path: string): Promise<Operation | undefined> {
   const given = path.split("?", 1)[0]?.split("/") ?? [];
-  const operations = (await listOperations()).filter((each) => each.method === method);
+  const operations = await listOperations();
   const fits = (pattern: string): boolean => {
     const parts = pattern.split("/");
     return (
@@ -111,8 +111,9 @@ async function operationOf(method: string, path: string): Promise<Operation | un
       )
     );
   };
-  const exact = operations.find((each) => each.path === given.join("/"));
-  return (exact ?? operations.find((each) => fits(each.path)))?.operation;
+  const named = operations.filter((each) => each.path === given.join("/"));
+  const meant = named.length > 0 ? named : operations.filter((each) => fits(each.path));
+  return meant.find((each) => each.method === method)?.operation;
 }
 
 /** Everything of a tenant that a call could have changed, as one text. */
@@ -126,6 +127,7 @@ export async function readTraces(world: World): Promise<string> {
        (select jsonb_agg(r order by r.id) from v1.workflow_run r where r.tenant_id = $1) as runs,
        (select count(*) from v1.event e where e.tenant_id = $1) as events,
        (select count(*) from v1.idempotency i where i.tenant_id = $1) as keys,
+       (select jsonb_agg(t order by t.id) from v1.timer t where t.tenant_id = $1) as timers,
        (select count(*) from v1.queue_item q where q.tenant_id = $1) as queued`,
     [world.tenant],
   );

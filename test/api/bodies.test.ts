@@ -22,7 +22,9 @@ interface Sample {
   isOperator?: boolean;
 }
 
-/** A call that would be accepted, by operation. */
+const NO_RUN = "0199f3a2-7c1e-7000-8a4b-5d6e7f800000";
+
+/** A call with a text in it, by operation. */
 function samples(): Record<string, Sample> {
   return {
     registerWorkflow: {
@@ -31,6 +33,11 @@ function samples(): Record<string, Sample> {
     },
     startRun: { path: "/runs", body: { workflow: "sample", input: "TEXT" } },
     startRuns: { path: "/runs/bulk", body: { runs: [{ workflow: "sample", input: "TEXT" }] } },
+    pauseWorkflow: { path: "/workflows/sample/pause", body: { mode: "hold" } },
+    cancelRun: { path: `/runs/${NO_RUN}/cancel`, body: { reason: "TEXT" } },
+    cancelRuns: { path: "/runs/cancel", body: { metadata: { of: "TEXT" } } },
+    replayRun: { path: `/runs/${NO_RUN}/replay`, body: { input: "TEXT" } },
+    replayRuns: { path: "/runs/replay", body: { filter: { metadata: { of: "TEXT" } } } },
     publishEvent: { path: "/events", body: { key: "sample", payload: "TEXT" } },
     publishEvents: {
       path: "/events/bulk",
@@ -49,6 +56,11 @@ const CALLS = [
   "registerWorkflow",
   "startRun",
   "startRuns",
+  "pauseWorkflow",
+  "cancelRun",
+  "cancelRuns",
+  "replayRun",
+  "replayRuns",
   "publishEvent",
   "publishEvents",
   "createTenant",
@@ -72,7 +84,7 @@ async function send(call: string, body: unknown, type = "application/json"): Pro
 }
 
 const textWith = (call: string, text: string): string =>
-  JSON.stringify(samples()[call]?.body).replace('"TEXT"', () => text);
+  JSON.stringify(samples()[call]?.body).replace(/"TEXT"|"hold"/, () => text);
 
 describe.each(CALLS)("%s", (call) => {
   test("refuses what is not JSON, and says what stops it from being JSON", async () => {
@@ -159,6 +171,13 @@ test("the body's limit counts bytes, not characters", async () => {
 test("a call without a content type is told which to send", async () => {
   const asked = await send("startRun", "{}", "");
   await expectProblem(asked, "unsupported_media_type", /content-type: application\/json/);
+});
+
+test("a body that may be left out says nothing when it is", async () => {
+  const { path } = samples()["cancelRun"] ?? { path: "" };
+  await expectProblem(await ask(world, "POST", path), "run_not_found", /There is no run/);
+  const asked = await ask(world, "POST", "/runs");
+  await expectProblem(asked, "invalid_request", /In the body, workflow is missing/);
 });
 
 test("a content type may have parameters, a suffix and any case", async () => {

@@ -3,6 +3,7 @@
  * document: a new one without a test here fails.
  */
 import { beforeAll, describe, expect, test } from "vitest";
+import type { ProblemCode } from "../../protocol/errors.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { ask, expectNoTrace, expectProblem, listOperations } from "./answers.ts";
 
@@ -11,6 +12,8 @@ let owner: World;
 let other: World;
 let runs: string[];
 let token: string;
+/** The owner's worker. */
+let session: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -32,6 +35,7 @@ beforeAll(async () => {
   worker.complete({ task, attempt, ...rest }, SECRET);
   await worker.receive("recorded");
   worker.say({ type: "drain" });
+  session = worker.welcome?.session ?? "";
   runs = [first.id, (await owner.startRun({ workflow: SECRET })).id];
   const [row] = await owner.sql("select id from v1.api_token where tenant_id = $1", [owner.tenant]);
   token = String(row?.["id"]);
@@ -75,6 +79,38 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
       await isNotFound(`/runs/${run}/result?waitMs=60000`, "run_not_found");
     }
   },
+  cancelRun: () => isUnknown("POST", `/runs/${runs[1]}/cancel`, "run_not_found"),
+  cancelRuns: async () => {
+    for (const filter of [
+      { workflow: SECRET },
+      { state: "queued" },
+      { until: "2100-01-01T00:00:00Z" },
+    ]) {
+      const { body } = await ask(other, "POST", "/runs/cancel", filter);
+      expect(body).toEqual({ cancelled: 0, hasMore: false });
+    }
+  },
+  replayRun: () => isUnknown("POST", `/runs/${runs[0]}/replay`, "run_not_found"),
+  replayRuns: async () => {
+    for (const filter of [
+      { workflow: SECRET },
+      { state: "completed" },
+      { metadata: { of: SECRET } },
+    ]) {
+      const { status, body } = await ask(other, "POST", "/runs/replay", { filter });
+      expect([status, body]).toEqual([201, { runs: [], nextCursor: null }]);
+    }
+  },
+  pauseWorkflow: () =>
+    isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
+  resumeWorkflow: () => isUnknown("DELETE", `/workflows/${SECRET}/pause`, "workflow_not_found"),
+  listWorkers: async () => {
+    expect(await readWorkers(owner)).toHaveLength(1);
+    expect(await readWorkers(other)).toEqual([]);
+  },
+  pauseWorker: () => leavesWorkers("PUT", `/workers/${session}/pause`),
+  resumeWorker: () => leavesWorkers("DELETE", `/workers/${session}/pause`),
+  drainWorker: () => leavesWorkers("POST", `/workers/${session}/drain`),
   listRunLogs: () => isNotFound(`/runs/${runs[0]}/logs`, "run_not_found"),
   publishEvent: async () => {
     const event = { key: SECRET, idempotencyKey: SECRET };
@@ -128,6 +164,25 @@ async function isNotFound(
 ): Promise<void> {
   expect((await owner.call("GET", path.replace("waitMs=60000", "waitMs=0"))).status).toBe(200);
   await expectProblem(await ask(other, "GET", path), code, /^(There is no|No) /);
+}
+
+async function isUnknown(
+  method: string,
+  path: string,
+  code: ProblemCode,
+  body?: object,
+): Promise<void> {
+  await expectProblem(await ask(other, method, path, body), code, /^(There is no|No) /);
+}
+
+async function readWorkers(of: World): Promise<unknown[]> {
+  return (await of.call<{ items: unknown[] }>("GET", "/workers")).body.items;
+}
+
+async function leavesWorkers(method: string, path: string): Promise<void> {
+  const before = await readWorkers(owner);
+  await isUnknown(method, path, "worker_not_found");
+  expect(await readWorkers(owner)).toEqual(before);
 }
 
 async function isClosed(method: string, path: string, body?: unknown): Promise<void> {

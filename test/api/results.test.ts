@@ -1,7 +1,8 @@
 /** Waiting for a run's result, and reading what its handlers logged. */
 import { beforeEach, describe, expect, test } from "vitest";
 import type { RunResult } from "../../protocol/http.ts";
-import { logLineSchema, pageOf, runResultSchema } from "../../workers/api/schemas.ts";
+import { pageOf } from "../../workers/api/fields.ts";
+import { logLineSchema, runResultSchema } from "../../workers/api/run-schemas.ts";
 import type { FakeWorker } from "../support/fake-worker.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
 import { ask, expectAnswer, expectProblem } from "./answers.ts";

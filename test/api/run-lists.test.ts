@@ -1,7 +1,8 @@
 /** Lists of runs: what they filter by, and that their pages hold every run once while runs are added. */
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Page, RunSummary } from "../../protocol/http.ts";
-import { pageOf, runSummarySchema } from "../../workers/api/schemas.ts";
+import type { Page, PublishedEvent, RunSummary } from "../../protocol/http.ts";
+import { pageOf } from "../../workers/api/fields.ts";
+import { runSummarySchema } from "../../workers/api/run-schemas.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
 import { ask, expectAnswer, expectProblem } from "./answers.ts";
 
@@ -70,6 +71,20 @@ describe("a list of runs", () => {
     expect(idsOf(await list(own, "metadata.customer=acm"))).toEqual([]);
   });
 
+  test("shows the runs that an event started", async () => {
+    await own.register({ name: "first", events: ["thing:*"], steps: [{ name: "only" }] });
+    await own.register({ name: "second", events: ["thing:done"], steps: [{ name: "only" }] });
+    const publish = async (key: string): Promise<PublishedEvent> =>
+      (await own.call<PublishedEvent>("POST", "/events", { key })).body;
+    const done = await publish("thing:done");
+    await publish("thing:begun");
+    const listed = await list(own, `eventId=${done.id}`);
+    expect(idsOf(listed).toSorted()).toEqual(done.runs.toSorted());
+    expect(listed.items.map(({ eventId }) => eventId)).toEqual([done.id, done.id]);
+    expect(idsOf(await list(own, `eventId=${done.id}&workflow=second`))).toHaveLength(1);
+    expect(idsOf(await list(own, `eventId=${started[0]}`))).toEqual([]);
+  });
+
   test("shows the runs created since a time and until another, the second excluded", async () => {
     const { items } = await list(own, "");
     const [third, second, first] = items.map(({ createdAt }) => createdAt);
@@ -131,6 +146,7 @@ describe("a list of runs is refused", () => {
     ["since=yesterday", /since is not an ISO 8601 time such as/],
     ["until=2026-01-31", /until is not an ISO 8601 time/],
     ["workflow=a%20b", /workflow must start with a letter or digit/],
+    ["eventId=7", /eventId is not an id: expected a UUID/],
     ["customer=acme", /customer is not a parameter of this call; known: workflow, .*metadata\.KEY/],
     ["metadata.a=1&metadata.a=2", /metadata\.a is given more than once/],
     ["metadata.a=%00", /holds the character U\+0000/],

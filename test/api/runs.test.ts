@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ProblemCode } from "../../protocol/errors.ts";
 import type { StartedRun } from "../../protocol/http.ts";
-import { runSchema, startedRunSchema, startedRunsSchema } from "../../workers/api/schemas.ts";
+import { runSchema, startedRunSchema, startedRunsSchema } from "../../workers/api/run-schemas.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { ask, expectAnswer, expectNoTrace, expectProblem } from "./answers.ts";
 

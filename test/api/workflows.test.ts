@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ProblemCode } from "../../protocol/errors.ts";
 import type { RegisteredWorkflow, WorkflowDefinition } from "../../protocol/http.ts";
-import { pageOf, registeredWorkflowSchema, workflowSchema } from "../../workers/api/schemas.ts";
+import { pageOf } from "../../workers/api/fields.ts";
+import { registeredWorkflowSchema, workflowSchema } from "../../workers/api/workflow-schemas.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { ask, expectAnswer, expectNoTrace, expectProblem } from "./answers.ts";
 

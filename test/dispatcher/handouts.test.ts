@@ -48,6 +48,26 @@ test("with too many open handouts the sparse ones are carried over into one", ()
   expect(ended.settled).toContain(1_000);
 });
 
+test("a row goes with the next commit when all that it carried has ended on the way", () => {
+  const handouts = new Handouts();
+  for (let seq = 1; seq <= MAX_OPEN_HANDOUTS + 1; seq++) handouts.add(seq, `task-${seq}`);
+  const carrying = handouts.settle([]);
+  handouts.land(handouts.settle(carrying.carried), 1_001);
+  handouts.land(carrying, 1_000);
+  expect(handouts.settle([]).settled).toEqual([1_000]);
+});
+
+test("a row whose commit hands out more than it carried stays", () => {
+  const handouts = new Handouts();
+  for (let seq = 1; seq <= MAX_OPEN_HANDOUTS + 1; seq++) handouts.add(seq, `task-${seq}`);
+  const carrying = handouts.settle([]);
+  handouts.land(handouts.settle(carrying.carried), 1_001);
+  handouts.land(carrying, 1_000);
+  handouts.add(1_000, "handed");
+  expect(handouts.settle([]).settled).toEqual([]);
+  expect(handouts.settle(["handed"]).settled).toEqual([1_000]);
+});
+
 /** What Postgres would hold: the rows, and which tasks have not ended. */
 class Model {
   rows = new Map<number, Set<string>>();
@@ -119,4 +139,12 @@ test("no task is forgotten and no row stays, in whatever order commits land and 
     }),
     { numRuns: 300 },
   );
+});
+
+test("a handout is not deleted while a task that came after an overtaken one is in hand", () => {
+  const handouts = new Handouts();
+  handouts.add(5, "of a cancelled run");
+  handouts.end("of a cancelled run");
+  handouts.add(5, "of another run");
+  expect(handouts.settle([]).settled).not.toContain(5);
 });

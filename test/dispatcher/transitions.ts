@@ -35,7 +35,15 @@ export function start(
 
 export function emptyCargo(): Cargo {
   const settlement = { ended: [], settled: [], carried: [] };
-  return { settlement, reserved: new Map(), take: undefined, spilled: new Set() };
+  return {
+    settlement,
+    reserved: new Map(),
+    take: undefined,
+    spilled: new Set(),
+    isExpiring: false,
+    isBacklogAsked: false,
+    isAgendaAsked: false,
+  };
 }
 
 export function requestOf(seq: number): CommitRequest {
@@ -44,14 +52,25 @@ export function requestOf(seq: number): CommitRequest {
 }
 
 export function readyTask(id: string, action = "a", part: Partial<ReadyTask> = {}): ReadyTask {
-  const where = { run: id, version: "version", step: 0, attempt: 1 };
+  const where = { run: id, version: "version", step: 0, kind: "step" as const, attempt: 1 };
   const payload = { input: null, metadata: {}, parents: {} };
-  return { id, action, ...where, ...payload, queuedAt: 0, seq: 1, bytes: 10, ...part };
+  return {
+    id,
+    action,
+    ...where,
+    ...payload,
+    queuedAt: 0,
+    seq: 1,
+    bytes: 10,
+    expiresAt: Infinity,
+    ...part,
+  };
 }
 
 export function sessionRecord(id: string, part: Partial<SessionRecord> = {}): SessionRecord {
-  const rest = { versions: [], isDraining: false, closedAt: undefined };
-  return { id, worker: id, slots: 1, actions: ["a"], ...rest, ...part };
+  const rest = { versions: [], heartbeatLimitMs: 30_000, resumeGraceMs: 6_000, connectedAt: 0 };
+  const flags = { isPaused: false, askedPause: undefined, isDraining: false, closedAt: undefined };
+  return { id, worker: id, slots: 1, actions: ["a"], ...rest, ...flags, ...part };
 }
 
 /** A version whose steps are given by their actions and children. */
@@ -67,6 +86,7 @@ export function version(
     steps: steps.map(({ action, isRoot = false, children = [] }) => ({
       name: action,
       action,
+      kind: "step",
       isRoot,
       children,
       timeoutMs: 1_000,

@@ -15,6 +15,7 @@ function task(step: string, parents: string[], attempts: Attempt[]): Task {
   return {
     id: `task-${step}`,
     step,
+    kind: "step",
     action: `digest:${step}`,
     parents,
     state: "completed",
@@ -24,6 +25,8 @@ function task(step: string, parents: string[], attempts: Attempt[]): Task {
     queuedAt: AT,
     startedAt: AT,
     finishedAt: AT,
+    retryAt: null,
+    children: [],
   };
 }
 
@@ -35,10 +38,13 @@ function digestRun(): Run & { tasks: [Task, Task] } {
     state: "completed",
     metadata: {},
     eventId: "event-1",
+    replayOf: null,
+    parent: null,
     createdAt: AT,
     startedAt: AT,
     finishedAt: AT,
     input: null,
+    error: null,
     tasks: [
       task("summarise", [], [attempt(1, "lost", "worker-1"), attempt(2, "completed", "worker-2")]),
       task("count", ["summarise"], [attempt(1, "completed", "worker-2")]),

@@ -30,6 +30,20 @@ test("an event starts a run of every workflow that listens to its key", async ()
   ]);
 });
 
+test("an event cancels the run that it means, whose handler stops", async () => {
+  const { hold, release } = world.holdFile();
+  const [meant, other] = await world.client.startMany(
+    counted,
+    [100, 101].map((n) => ({ input: { n, hold } })),
+  );
+  await world.client.publish("number:taken", { n: 100 });
+  const failure: unknown = await meant?.result().catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(RunFailedError);
+  expect(String(failure)).toContain("cancelled by the event number:taken");
+  release();
+  expect(await other?.result()).toMatchObject({ n: 203 });
+});
+
 test("a handler's error fails its run, and the caller gets the error and the logs", async () => {
   const failure: unknown = await world.client
     .run(broken, { message: "no such luck" })

@@ -1,17 +1,13 @@
 /** Whatever dies in the middle, nothing is lost and nothing is recorded twice. */
 import { once } from "node:events";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { FlowWorld } from "./world.ts";
 import { counted } from "./workflows.ts";
 
 let world: FlowWorld;
-const main = inject("main");
 
 beforeAll(async () => {
-  // PGlite is the stack's own, so that it can be killed too; a real Postgres is the test run's.
-  world = await FlowWorld.start({
-    databaseUrl: main.name === "Postgres" ? main.databaseUrl : undefined,
-  });
+  world = await FlowWorld.startOnMain();
 });
 afterAll(() => world?.stop());
 

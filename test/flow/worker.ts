@@ -1,11 +1,19 @@
 /**
- * A worker process of the stories. Says `ready` to its parent once it is connected.
+ * A worker process of the stories. Tells its parent what it warns of, and `ready` once it is
+ * connected. It ends when the worker has stopped.
  */
-import { worker } from "../../sdk/index.ts";
+import { type Report, worker, type WorkerOptions } from "../../sdk/index.ts";
+import { family, leaf } from "./children-workflows.ts";
+import { blocking, flaky, mended, slow, trip } from "./failing-workflows.ts";
 import { broken, counted } from "./workflows.ts";
 
-const slots = Number(process.env["SLOTS"] ?? 20);
-const made = worker({ workflows: [counted, broken], slots, log: false });
+/** What a story says of its worker. */
+export type WorkerSettings = Pick<WorkerOptions, "slots" | "name" | "heartbeat" | "reconnectGrace">;
+
+const settings = JSON.parse(process.env["SETTINGS"] ?? "{}") as WorkerSettings;
+const workflows = [counted, broken, flaky, slow, trip, mended, blocking, family, leaf];
+const log: Report = (level, line) => level === "warn" && process.send?.(line);
+const made = worker({ slots: 20, ...settings, workflows, log });
 await made.start();
 process.send?.("ready");
 await made.stopped;

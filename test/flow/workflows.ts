@@ -2,7 +2,7 @@
  * The workflow of the stories: three steps in a row. A step that is told to `hold` waits until the
  * test lets go, so that a process can be killed at a moment that is known.
  */
-import { existsSync, watch } from "node:fs";
+import { existsSync, renameSync, watch, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { type TaskContext, workflow } from "../../sdk/index.ts";
@@ -13,7 +13,12 @@ const input = z.object({
   hold: z.string().optional(),
 });
 
-export const chain = workflow({ name: "chain", input, on: { events: ["number:given"] } });
+export const chain = workflow({
+  name: "chain",
+  input,
+  on: { events: ["number:given"] },
+  cancelOn: [{ event: "number:taken", if: "event.payload.n == input.n" }],
+});
 
 const double = chain.step("double", { run: ({ input: { n } }) => ({ n: n * 2 }) });
 
@@ -42,10 +47,16 @@ broken.step("fails", {
 });
 
 /** Resolves when the file is there, told by the file system. */
-async function fileExists(file: string, ctx: Pick<TaskContext, "signal">): Promise<void> {
+export async function fileExists(file: string, ctx?: Pick<TaskContext, "signal">): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const watcher = watch(dirname(file), () => existsSync(file) && resolve());
-  ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason));
+  ctx?.signal.addEventListener("abort", () => reject(ctx.signal.reason));
   if (existsSync(file)) resolve();
   await promise.finally(() => watcher.close());
+}
+
+/** Writes a file in one piece: whoever waits for it finds all of it. */
+export function tell(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
 }

@@ -3,75 +3,97 @@
  * file. Real time, real processes; a story waits for signals and results, never for a clock.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { on, once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import pg from "pg";
-import { expect } from "vitest";
-import { localToken } from "../../local/local-tenant.ts";
+import { expect, inject } from "vitest";
 import { type Stack, startStack } from "../../local/stack.ts";
-import { Client, type Run } from "../../sdk/index.ts";
+import type { Client, Run } from "../../sdk/index.ts";
+import { ask, type OpenStack, openStack } from "../support/open-stack.ts";
+import type { WorkerSettings } from "./worker.ts";
+import { fileExists } from "./workflows.ts";
 
 export class FlowWorld {
   readonly stack: Stack;
   readonly client: Client;
   readonly tenant: string;
-  #token: string;
-  #directory: string;
+  #open: OpenStack;
   #workers = new Set<ChildProcess>();
-  #held = 0;
+  #files = 0;
 
-  private constructor(stack: Stack, directory: string, token: string, tenant: string) {
-    this.stack = stack;
-    this.#directory = directory;
-    this.#token = token;
-    this.tenant = tenant;
-    this.client = new Client({ url: stack.url, token });
+  private constructor(open: OpenStack) {
+    this.#open = open;
+    this.stack = open.stack;
+    this.client = open.client;
+    this.tenant = open.tenant;
   }
 
   static async start(options: { databaseUrl?: string | undefined } = {}): Promise<FlowWorld> {
-    const directory = mkdtempSync(join(tmpdir(), "skein-flow-"));
-    const stack = await startStack({ directory, log: "none", ...options });
-    const token = await localToken(stack, directory);
-    const { rows } = await query(
-      stack.databaseUrl,
-      "select id from v1.tenant where name = 'local'",
-    );
-    return new FlowWorld(stack, directory, token, String(rows[0]?.["id"]));
+    return new FlowWorld(await openStack(options));
+  }
+
+  /** On the test run's Postgres; without one on a PGlite of its own, which can be killed too. */
+  static async startOnMain(): Promise<FlowWorld> {
+    const { name, ownerUrl } = inject("main");
+    return await FlowWorld.start({ databaseUrl: name === "Postgres" ? ownerUrl : undefined });
+  }
+
+  /** Where Skein is and a token for it, for a program of its own. */
+  get environment(): { SKEIN_URL: string; SKEIN_TOKEN: string } {
+    return { SKEIN_URL: this.stack.url, SKEIN_TOKEN: this.#open.token };
   }
 
   /** A second stack on the directory of a running one. */
   static async startAgain(world: FlowWorld): Promise<Stack> {
-    return await startStack({ directory: world.#directory, log: "none" });
+    return await startStack({ directory: world.#open.directory, log: "none" });
   }
 
   async stop(): Promise<void> {
     for (const process of this.#workers) process.kill("SIGKILL");
-    await this.stack.stop();
-    rmSync(this.#directory, { recursive: true, force: true });
+    await this.#open.close();
   }
 
   /** A worker process that is connected. */
-  async startWorker(slots = 20): Promise<ChildProcess> {
+  async startWorker(settings: WorkerSettings = {}): Promise<ChildProcess> {
     const process = fork(join(import.meta.dirname, "worker.ts"), {
       env: {
         ...globalThis.process.env,
-        SKEIN_URL: this.stack.url,
-        SKEIN_TOKEN: this.#token,
-        SLOTS: String(slots),
+        ...this.environment,
+        SETTINGS: JSON.stringify(settings),
       },
     });
     this.#workers.add(process);
     process.on("exit", () => this.#workers.delete(process));
-    const [message] = (await once(process, "message")) as [string];
-    expect(message).toBe("ready");
+    await said(process, /^ready$/);
     return process;
+  }
+
+  /** The worker process ends by itself; with SIGKILL at once. */
+  async stopWorker(process: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const exited = once(process, "exit");
+    process.kill(signal);
+    await exited;
+  }
+
+  /** Every worker that is left, so that the next story has its own. */
+  async stopWorkers(): Promise<void> {
+    await Promise.all([...this.#workers].map((process) => this.stopWorker(process, "SIGTERM")));
+  }
+
+  /** A file that nobody has written yet. */
+  newFile(): string {
+    return join(this.#open.directory, `file-${++this.#files}`);
+  }
+
+  /** What a handler writes to this file, as soon as it has. */
+  async read(file: string): Promise<string> {
+    await fileExists(file);
+    return readFileSync(file, "utf8");
   }
 
   /** A file that handlers can wait for, and what makes it. */
   holdFile(): { hold: string; release: () => void } {
-    const hold = join(this.#directory, `release-${++this.#held}`);
+    const hold = this.newFile();
     return { hold, release: () => writeFileSync(hold, "") };
   }
 
@@ -100,7 +122,7 @@ export class FlowWorld {
 
   /** Nothing is left in a shard's hands or in the queue. */
   async expectNothingLeft(): Promise<void> {
-    const left = await query(
+    const [row] = await ask(
       this.stack.databaseUrl,
       `select (select count(*)::integer from v1.queue_item where tenant_id = $1) as queued,
               (select count(*)::integer from v1.workflow_run
@@ -109,22 +131,15 @@ export class FlowWorld {
               (select count(*)::integer from v1.task where state = 'completed') as completed`,
       [this.tenant],
     );
-    const [row] = left.rows;
     expect(row).toMatchObject({ queued: 0, running: 0 });
     expect(row?.["outputs"]).toBe(row?.["completed"]);
   }
 }
 
-async function query(
-  databaseUrl: string,
-  text: string,
-  values: unknown[] = [],
-): Promise<{ rows: Record<string, unknown>[] }> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    return await client.query(text, values);
-  } finally {
-    await client.end();
+/** Resolves with the next line that the worker process tells and that fits. */
+export async function said(process: ChildProcess, pattern: RegExp): Promise<string> {
+  for await (const [line] of on(process, "message", { close: ["exit"] })) {
+    if (pattern.test(String(line))) return String(line);
   }
+  throw new Error(`The worker ended before it said ${pattern}`);
 }

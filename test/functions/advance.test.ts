@@ -3,18 +3,8 @@
  * Each task becomes ready once and each run ends once, however its results are batched.
  */
 import { describe, expect, inject, test } from "vitest";
-import {
-  completed,
-  failed,
-  FAILURE,
-  idsOf,
-  lost,
-  openPool,
-  type Steps,
-  taskOf,
-  TestShard,
-  timedOut,
-} from "./support.ts";
+import { completed, failed, FAILURE, lost, timedOut } from "./rows.ts";
+import { idsOf, openPool, type Steps, taskOf, TestShard } from "./support.ts";
 
 const DIAMOND: Steps = { a: [], b: ["a"], c: ["a"], d: ["b", "c"] };
 

@@ -3,12 +3,25 @@
  * order, so that nothing deadlocks, nothing is lost and nothing becomes ready twice.
  */
 import { describe, expect, test } from "vitest";
+import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
+import { expectSound } from "./invariants.ts";
 import {
+  cancelled,
+  child,
   completed,
-  idsOf,
+  failed,
   lost,
+  outOfTime,
+  retried,
+  spawned,
+  woken,
+} from "./rows.ts";
+import {
+  idsOf,
   openPool,
   postgres,
+  queryOf,
+  type StartedRun,
   type Steps,
   TestShard,
   untilBlocked,
@@ -97,6 +110,93 @@ describe.runIf(postgres)("commits at the same time", () => {
     expect(ready.toSorted()).toEqual(expected.toSorted());
     for (const { run } of runs) {
       expect(await shard.run(run)).toMatchObject({ state: "completed", remaining: 0 });
+    }
+  });
+
+  test("of every kind, overlapping in every order, neither deadlock nor leave anything behind", async () => {
+    const shard = await TestShard.create(pool);
+    await shard.register("leaf", { x: [] });
+    const steps = { a: [], b: [], c: { compensate: {} }, d: ["a", "b", "c"] };
+    const workflow = await shard.register("mixed", steps, { timeoutMs: 60_000, onFailure: {} });
+    const runs: StartedRun[] = [];
+    for (let count = 0; count < 24; count++) runs.push(await shard.startRun(workflow));
+    const asleep = runs.map(({ task }) => retried(task("b"), Date.now() + 60_000));
+    await shard.commit({ results: asleep });
+    const connections = Array.from({ length: 6 }, (_, connection) => {
+      const turned = [...runs.slice(connection * 4), ...runs.slice(0, connection * 4)];
+      const order = connection % 2 === 0 ? turned : turned.toReversed();
+      const half = order.slice(0, 12);
+      return [
+        { results: half.map(({ task }) => completed(task("a"))) },
+        {
+          wakes: order.map(({ task }) => woken(task("b"))),
+          cancels: [cancelled(runs[0]?.run ?? "")],
+        },
+        { spawns: half.map(({ task }) => spawned(task("c"), [child("one", "leaf")])) },
+        {
+          results: half.map(({ task }, number) =>
+            number % 2 === 0 ? failed(task("c")) : completed(task("c")),
+          ),
+          cancels: order
+            .slice(12)
+            .map(({ run }, number) => (number % 3 === 0 ? outOfTime(run) : cancelled(run))),
+          take: { "mixed:a": 3 },
+        },
+      ];
+    });
+    await Promise.all(
+      connections.map(async (batches) => {
+        for (const batch of batches) await shard.commit(batch);
+      }),
+    );
+    // Each commit of a shard carries its own tasks; here each only adds to what is in hand.
+    const text = `select r.state, count(*)::integer from v1.workflow_run r
+                    where r.tenant_id = $1 and r.parent_id is null group by 1 order by 1`;
+    const counted = await shard.rows<{ state: string; count: number }>(text, [shard.tenant]);
+    expect(counted.reduce((sum, { count }) => sum + count, 0)).toBe(runs.length);
+    const children =
+      "select count(*)::integer as runs from v1.child_run where run_id in (select id from v1.workflow_run where tenant_id = $1)";
+    const [row] = await shard.rows<{ runs: number }>(children, [shard.tenant]);
+    expect(row?.runs).toBeLessThanOrEqual(runs.length);
+    await expectSound(shard);
+  });
+
+  test("a refill and a cancellation of the same run wait for each other", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("one", { a: [] });
+    const { run } = await shard.startRun(workflow, { s: [0] });
+    const refill = await pool.connect();
+    try {
+      await refill.query("begin");
+      const { ready } = await shard.commit({ take: { "one:a": 1 } }, refill);
+      expect(ready).toHaveLength(1);
+      const cancelling = shard.commit({ cancels: [cancelled(run)] });
+      await untilBlocked(shard, refill);
+      await refill.query("commit");
+      expect(await cancelling).toMatchObject({ cancelled: [run] });
+      expect(await shard.queued()).toEqual([]);
+      await expectSound(shard);
+    } finally {
+      refill.release();
+    }
+  });
+
+  test("a start that is held waits for its workflow to be resumed, and is refused after it", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("one", { a: [] });
+    await pauseWorkflow(queryOf(pool), shard.tenant, "one", "hold");
+    await shard.readDefinitions();
+    const resuming = await pool.connect();
+    try {
+      await resuming.query("begin");
+      await resumeWorkflow(queryOf(resuming), shard.tenant, "one");
+      const start = shard.start(workflow, { h: true });
+      const late = shard.commit({ starts: [start] });
+      await untilBlocked(shard, resuming);
+      await resuming.query("commit");
+      expect((await late).starts).toEqual({ [start.id]: "stale" });
+    } finally {
+      resuming.release();
     }
   });
 

@@ -2,17 +2,23 @@
  * Tenants apart: whatever a commit of one names of another's, nothing of the other's changes.
  */
 import { describe, expect, inject, test } from "vitest";
+import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
 import type { LogLine } from "../../protocol/session.ts";
 import {
   begun,
+  cancelled,
+  child,
   completed,
   failed,
   lost,
-  openPool,
-  type StartedRun,
-  TestShard,
+  outOfTime,
+  released,
+  retried,
+  spawned,
   timedOut,
-} from "./support.ts";
+  woken,
+} from "./rows.ts";
+import { openPool, queryOf, type StartedRun, TestShard } from "./support.ts";
 
 const LINE: LogLine = { level: "info", message: "mine now", at: 1 };
 
@@ -45,6 +51,64 @@ describe.each(inject("databases"))("tenants on $name", (database) => {
     await intruder.commit({ results: [lost(held.task("a"))], started: [begun(queued.task("a"))] });
     expect(await victim.picture()).toEqual(before);
     expect([await intruder.queued(), await intruder.handouts()]).toEqual([[], {}]);
+  });
+
+  test("no moment that comes and nobody who cancels moves another tenant's runs", async () => {
+    const { victim, held, queued, intruder } = await victimAndIntruder();
+    const { run, task } = await victim.startRun(
+      await victim.register("one", { a: [] }, { timeoutMs: 60_000 }),
+    );
+    await victim.commit({ results: [retried(task("a"), Date.now() + 60_000)] });
+    const paused = await victim.register("paused", { a: [] });
+    await pauseWorkflow(queryOf(pool), victim.tenant, "paused", "hold");
+    await victim.readDefinitions();
+    const { run: waiting } = await victim.startRun(paused, { h: true });
+    const before = await victim.picture();
+    await resumeWorkflow(queryOf(pool), intruder.tenant, "paused");
+    const reply = await intruder.commit({
+      wakes: [woken(task("a"))],
+      releases: [released(waiting)],
+      cancels: [...[held.run, queued.run].map((id) => cancelled(id)), outOfTime(run)],
+      expired: 10,
+      agenda: 10,
+      at: Date.now() + 120_000,
+    });
+    expect(reply).toMatchObject({ ready: [], cancelled: [], agenda: [] });
+    expect(await victim.picture()).toEqual(before);
+  });
+
+  test("another tenant's tasks start no children, tell of none, and its runs can't be replayed", async () => {
+    const { victim, held, intruder } = await victimAndIntruder();
+    await victim.commit({ spawns: [spawned(held.task("a"), [child("known", "pair")])] });
+    const done = await victim.startRun(await victim.register("one", { a: [] }));
+    await victim.commit({ results: [completed(done.task("a"), "secret")] });
+    const workflow = await intruder.register("one", { a: [] });
+    const own = await intruder.startRun(workflow);
+    const replay = intruder.start(workflow, { ro: done.run, ru: [0], n: 1 });
+    const before = await victim.picture();
+    const children = [child("known", "pair"), child("new", "pair")];
+    const reply = await intruder.commit({
+      spawns: [
+        spawned(held.task("a"), children),
+        { ...spawned(held.task("a"), children), r: own.run },
+      ],
+      starts: [replay],
+    });
+    const refused = ["known", "new", "known", "new"].map((k) => {
+      return { t: held.task("a"), k, refused: "stale" };
+    });
+    expect(reply).toMatchObject({ spawned: refused, starts: { [replay.id]: "stale" }, ready: [] });
+    expect(await victim.picture()).toEqual(before);
+  });
+
+  test("a child's workflow is looked for among the tenant's own", async () => {
+    const { victim, intruder } = await victimAndIntruder();
+    await victim.register("secret", { a: [] });
+    const { task } = await intruder.startRun(await intruder.register("one", { a: [] }));
+    const { spawned: answer } = await intruder.commit({
+      spawns: [spawned(task("a"), [child("one", "secret")])],
+    });
+    expect(answer).toMatchObject([{ refused: "workflow_not_found" }]);
   });
 
   test("a start under another tenant's run id, and a key it has, change nothing of its own", async () => {

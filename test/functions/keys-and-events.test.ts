@@ -91,7 +91,9 @@ describe.each(inject("databases"))("events on $name", (database) => {
     expect(reply).toMatchObject({ events: {}, starts: {} });
     const stored = await shard.rows("select * from v1.event where tenant_id = $1", [shard.tenant]);
     const { id, k: key, p: payload, m: metadata, r: runs } = event;
-    expect(stored).toEqual([{ id, tenant_id: shard.tenant, key, payload, metadata, runs }]);
+    expect(stored).toEqual([
+      { id, tenant_id: shard.tenant, key, payload, metadata, runs, equalities: null },
+    ]);
     const [run] = await shard.rows("select event_id from v1.workflow_run where id = $1", [
       start.id,
     ]);

@@ -8,22 +8,28 @@ import {
   ATTEMPT_OUTCOMES,
   FINISHED_RUN_STATES,
   isFinishedRun,
+  MATCH_KINDS,
+  PAUSE_MODES,
   RUN_STATES,
+  STEP_KINDS,
   TASK_EVENTS,
   TASK_STATES,
   TASK_TRANSITIONS,
+  TIMER_KINDS,
   type TaskEvent,
 } from "../../protocol/states.ts";
 import {
+  abandoned,
   begun,
+  cancelled,
   completed,
+  expired,
   failed,
   lost,
-  openPool,
-  type StartedRun,
-  TestShard,
-  timedOut,
-} from "./support.ts";
+  retried,
+  woken,
+} from "./rows.ts";
+import { openPool, type StartedRun, TestShard } from "./support.ts";
 
 const EVERY_TRANSITION = TASK_STATES.flatMap((state) =>
   TASK_EVENTS.map((event) => ({ state, event, next: TASK_TRANSITIONS[state][event] })),
@@ -108,14 +114,22 @@ describe.each(inject("databases"))("the lifecycle on $name", (database) => {
     );
     expect(enums.rows).toEqual([
       { name: "attempt_outcome", labels: [...ATTEMPT_OUTCOMES] },
+      { name: "match_kind", labels: [...MATCH_KINDS] },
+      { name: "pause_mode", labels: [...PAUSE_MODES] },
       { name: "run_state", labels: [...RUN_STATES] },
+      { name: "step_kind", labels: [...STEP_KINDS] },
       { name: "task_state", labels: [...TASK_STATES] },
+      { name: "timer_kind", labels: [...TIMER_KINDS] },
     ]);
     expect(RUN_STATES.filter(isFinishedRun)).toEqual([...FINISHED_RUN_STATES]);
   });
 });
 
-function happen(shard: TestShard, { task }: StartedRun, event: TaskEvent): Promise<CommitReply> {
+function happen(
+  shard: TestShard,
+  { run, task }: StartedRun,
+  event: TaskEvent,
+): Promise<CommitReply> {
   const [parent, child] = [task("parent"), task("child")];
   switch (event) {
     case "parents_completed":
@@ -128,9 +142,17 @@ function happen(shard: TestShard, { task }: StartedRun, event: TaskEvent): Promi
       return shard.commit({ results: [completed(child)] });
     case "failed":
       return shard.commit({ results: [failed(child)] });
-    case "timed_out":
-      return shard.commit({ results: [timedOut(child)] });
+    case "retried":
+      return shard.commit({ results: [retried(child, Date.now() + 60_000)] });
+    case "due":
+      return shard.commit({ wakes: [woken(child)] });
     case "lost":
       return shard.commit({ results: [lost(child)] });
+    case "abandoned":
+      return shard.commit({ results: [abandoned(child)] });
+    case "expired":
+      return shard.commit({ results: [expired(child)] });
+    case "cancelled":
+      return shard.commit({ cancels: [cancelled(run)] });
   }
 }

@@ -12,6 +12,7 @@ import { is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
 import * as schema from "../../database/schema.ts";
+import { type Postgres, startPostgres } from "../../local/postgres.ts";
 import { cString, int32, wireMessage } from "../../local/wire-messages.ts";
 import { migrate } from "../../migrations/migrate.ts";
 import { pgmqInstallation } from "../../migrations/pgmq.ts";
@@ -164,7 +165,7 @@ describe.runIf(postgres)("the migrator on a shared server", () => {
     const changed = logs.map((lines) => lines.find((line) => line.startsWith("functions changed")));
     expect(changed.filter((line) => line !== "functions changed: 0")).toHaveLength(1);
     const [row] = await ask(databaseUrl, "select count(*)::integer as tables from v1.migration");
-    expect(row).toEqual({ tables: 3 });
+    expect(row).toEqual({ tables: 4 });
   });
 
   test("needs no superuser, only the owner of the database", async () => {
@@ -189,6 +190,48 @@ describe.runIf(postgres)("the migrator on a shared server", () => {
       "select rolsuper as super, v1.busy_shards() as busy from pg_roles where rolname = current_user",
     );
     expect(row).toEqual({ super: false, busy: [] });
+  });
+});
+
+describe.runIf(postgres)("the migrator on a server without the application's role", () => {
+  let server: Postgres;
+  beforeAll(async () => {
+    server = await startPostgres();
+  });
+  afterAll(() => server?.stop());
+
+  test("goes on when it may not make the role, and says what to do", async () => {
+    await ask(server.url, "create role plain login password 'plain'");
+    await ask(server.url, "create database plain owner plain");
+    const login = { username: "plain", password: "plain", pathname: "/plain" };
+    const databaseUrl = Object.assign(new URL(server.url), login).href;
+    const lines: string[] = [];
+    const log = (line: string): void => void lines.push(line);
+    await migrate({ databaseUrl, log });
+    const advice =
+      /skein_application: not here, .* "create role skein_application nologin", and migrate again/;
+    expect(lines).toContainEqual(expect.stringMatching(advice));
+
+    await ask(server.url, "create role skein_application nologin");
+    await migrate({ databaseUrl, log });
+    expect(lines).toContain("role skein_application: granted");
+    await ask(server.url, "drop owned by skein_application");
+    await ask(server.url, "drop database plain");
+    await ask(server.url, "drop role skein_application");
+  });
+
+  test("makes the role once, though several of its databases are migrated at once", async () => {
+    const names = ["one", "two", "three", "four"];
+    for (const name of names) await ask(server.url, `create database ${name}`);
+    const logs = await Promise.all(
+      names.map(async (name) => {
+        const lines: string[] = [];
+        const databaseUrl = Object.assign(new URL(server.url), { pathname: `/${name}` }).href;
+        await migrate({ databaseUrl, log: (line) => lines.push(line) });
+        return lines;
+      }),
+    );
+    for (const lines of logs) expect(lines).toContain("role skein_application: granted");
   });
 });
 

@@ -9,15 +9,26 @@ export interface ModelTask {
   run: ModelRun;
   parents: ModelTask[];
   state: TaskState;
-  /** Attempts that have ended. */
+  /** Attempts that have ended; those that failed or ran out of time; those whose worker vanished. */
   attempt: number;
-  /** Where a ready task is: in the queue, or in the handout of a commit. */
-  place: "queue" | number | undefined;
+  failures: number;
+  rescues: number;
+  /** Where a task that will be executed is: in the queue, in a commit's handout, or asleep. */
+  place: "queue" | "timer" | number | undefined;
 }
 
 export interface ModelRun {
   id: string;
   tasks: ModelTask[];
+  isCancelled: boolean;
+}
+
+export interface ModelResult {
+  task: ModelTask;
+  attempt: number;
+  outcome: AttemptOutcome;
+  /** Whether another attempt follows, and when. */
+  next: "never" | "now" | "later";
 }
 
 export class Model {
@@ -30,7 +41,7 @@ export class Model {
     parents: number[][],
     place: (step: number) => "queue" | number,
   ): void {
-    const run: ModelRun = { id, tasks: [] };
+    const run: ModelRun = { id, tasks: [], isCancelled: false };
     for (const [step, taskId] of taskIds.entries()) {
       const above = (parents[step] ?? []).flatMap((parent) => run.tasks[parent] ?? []);
       const isRoot = above.length === 0;
@@ -40,6 +51,8 @@ export class Model {
         parents: above,
         state: isRoot ? "queued" : "waiting",
         attempt: 0,
+        failures: 0,
+        rescues: 0,
         place: isRoot ? place(step) : undefined,
       });
     }
@@ -47,14 +60,21 @@ export class Model {
   }
 
   /** Ends attempts, and returns the tasks that became ready; they have no place yet. */
-  end(results: { task: ModelTask; attempt: number; outcome: AttemptOutcome }[]): ModelTask[] {
+  end(results: ModelResult[]): ModelTask[] {
     const ready: ModelTask[] = [];
-    for (const { task, attempt, outcome } of results) {
+    for (const { task, attempt, outcome, next } of results) {
       if (!isReady(task) || attempt !== task.attempt + 1) continue;
       task.attempt = attempt;
-      task.state = outcome === "completed" ? "completed" : outcome === "lost" ? "queued" : "failed";
+      if (outcome === "failed" || outcome === "timed_out") task.failures++;
+      if (outcome === "lost") task.rescues++;
       task.place = undefined;
-      if (outcome === "lost") ready.push(task);
+      if (outcome === "completed") task.state = "completed";
+      else if (next === "never") task.state = "failed";
+      else if (next === "later") sleep(task);
+      else {
+        task.state = "queued";
+        ready.push(task);
+      }
     }
     for (const task of this.tasks().filter(({ state }) => state === "waiting")) {
       if (task.parents.every(({ state }) => state === "completed")) {
@@ -65,7 +85,28 @@ export class Model {
         task.state = "cancelled";
       }
     }
-    return ready.toSorted((left, right) => (left.id < right.id ? -1 : 1));
+    return sorted(ready);
+  }
+
+  /** Ends backoffs, and returns the tasks that became ready; they have no place yet. */
+  wake(tasks: ModelTask[]): ModelTask[] {
+    const woken = tasks.filter(({ state }) => state === "backoff");
+    for (const task of woken) {
+      task.state = "queued";
+      task.place = undefined;
+    }
+    return sorted(woken);
+  }
+
+  /** Ends a run that has not ended, with all that it has; `leased` have an attempt in hand. */
+  cancel(run: ModelRun, leased: ModelTask[]): void {
+    if (this.finished(run) !== undefined) return;
+    run.isCancelled = true;
+    for (const task of run.tasks.filter(isOpen)) {
+      if (leased.includes(task)) task.attempt++;
+      task.state = "cancelled";
+      task.place = undefined;
+    }
   }
 
   tasks(): ModelTask[] {
@@ -77,27 +118,39 @@ export class Model {
   }
 
   inQueue(): ModelTask[] {
-    const queued = this.ready().filter(({ place }) => place === "queue");
-    return queued.toSorted((left, right) => (left.id < right.id ? -1 : 1));
+    return sorted(this.ready().filter(({ place }) => place === "queue"));
   }
 
   inHand(): ModelTask[] {
     return this.ready().filter(({ place }) => typeof place === "number");
   }
 
+  asleep(): ModelTask[] {
+    return sorted(this.tasks().filter(({ place }) => place === "timer"));
+  }
+
   /** Whether a run has ended, and how; a run that has not is `queued` until a result or a start. */
   finished(run: ModelRun): RunState | undefined {
-    if (
-      run.tasks.some(
-        ({ state }) => state === "waiting" || state === "queued" || state === "running",
-      )
-    ) {
-      return undefined;
-    }
+    if (run.isCancelled) return "cancelled";
+    if (run.tasks.some(isOpen)) return undefined;
     return run.tasks.every(({ state }) => state === "completed") ? "completed" : "failed";
   }
 }
 
 export function isReady({ state }: ModelTask): boolean {
   return state === "queued" || state === "running";
+}
+
+/** Whether it has not ended. */
+export function isOpen(task: ModelTask): boolean {
+  return task.state === "waiting" || task.state === "backoff" || isReady(task);
+}
+
+function sleep(task: ModelTask): void {
+  task.state = "backoff";
+  task.place = "timer";
+}
+
+function sorted(tasks: ModelTask[]): ModelTask[] {
+  return tasks.toSorted((left, right) => (left.id < right.id ? -1 : 1));
 }

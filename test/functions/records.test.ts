@@ -4,7 +4,8 @@
  */
 import { describe, expect, inject, test } from "vitest";
 import type { LogLine } from "../../protocol/session.ts";
-import { begun, completed, lost, openPool, TestShard } from "./support.ts";
+import { begun, completed, lost } from "./rows.ts";
+import { openPool, TestShard } from "./support.ts";
 
 describe.each(inject("databases"))("records of attempts on $name", (database) => {
   const pool = openPool(database);
@@ -82,6 +83,21 @@ describe.each(inject("databases"))("records of attempts on $name", (database) =>
     });
     const retried = { ...kept[3], attempt: 2, number: 0 };
     expect(await shard.rows(text, [t])).toEqual([...kept, retried]);
+  });
+
+  test("a line of a run that has finished is not kept", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [], b: [] });
+    const [ended, open] = [await shard.startRun(workflow), await shard.startRun(workflow)];
+    const results = ["a", "b"].map((step) => completed(ended.task(step)));
+    await shard.commit({ results: [...results, completed(open.task("a"))] });
+    const line: LogLine = { level: "info", message: "too late", at: 1_000 };
+    const logs = [ended, open].map(({ task }) => ({ t: task("a"), a: 1, n: 0, l: [line] }));
+    await shard.commit({ logs });
+    const kept = await shard.rows("select task_id from v1.log_line where task_id = any ($1)", [
+      [ended.task("a"), open.task("a")],
+    ]);
+    expect(kept).toEqual([{ task_id: open.task("a") }]);
   });
 
   test("a line of the batch that ends its attempt is kept", async () => {

@@ -3,14 +3,14 @@
  * ready task whether a worker has it. No attempt is given out twice.
  */
 import { describe, expect, inject, test } from "vitest";
+import { expectSound } from "./invariants.ts";
+import { begun, completed, expired, lost, retried } from "./rows.ts";
 import {
-  begun,
-  completed,
   idsOf,
-  lost,
   openPool,
   postgres,
   type StartedRun,
+  taskOf,
   TestShard,
   untilBlocked,
 } from "./support.ts";
@@ -104,6 +104,58 @@ describe.each(inject("databases"))("a shard's life on $name", (database) => {
     await shard.commit({ take: { "pair:a": 1 } });
     const { trusted, leased } = await shard.recover([{ t: run.task("a"), a: 2 }]);
     expect({ trusted, leased }).toEqual({ trusted: true, leased: [run.task("a")] });
+  });
+
+  test("begins with its soonest timers and the queue's first expiry", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("slow", { a: { scheduleTimeoutMs: 1_000 } });
+    const runs = [1, 2, 3].map(() => shard.start(workflow, { u: 60_000 }));
+    await shard.commit({ at: 1_000_000, starts: runs });
+    await shard.commit({
+      at: 2_000_000,
+      results: runs
+        .slice(1)
+        .map(({ id }, at) => retried(taskOf(workflow, id, "a"), 2_001_000 - at)),
+    });
+    const reply = await shard.recover([], { agenda: 2 });
+    expect(reply.agenda).toEqual([
+      { id: runs[0]?.id, k: "timeout", d: 1_060_000 },
+      { id: runs[1]?.id, k: "timeout", d: 1_060_000 },
+    ]);
+    expect(reply.expiry).toBe(1_001_000);
+    const { agenda } = await shard.commit({ agenda: 100 });
+    expect(agenda?.map(({ k, d }) => [k, d]).slice(2)).toEqual([
+      ["timeout", 1_060_000],
+      ["retry", 2_000_999],
+      ["retry", 2_001_000],
+    ]);
+    await shard.commit({ take: { "slow:a": 1 } });
+    expect(await shard.recover([], { agenda: 0 })).toMatchObject({ agenda: [] });
+  });
+
+  test("leaves tasks in backoff to their timers, also when its memory is not of the last life", async () => {
+    const shard = await TestShard.create(pool);
+    const { task } = await shard.startRun(await shard.register("pair", { a: [], b: ["a"] }));
+    await shard.commit({ results: [retried(task("a"), Date.now() + 60_000)] });
+    const before = await shard.task(task("a"));
+    await shard.recover([{ t: task("a"), a: 2 }]);
+    await shard.recover([], { epoch: 0 });
+    expect(await shard.task(task("a"))).toEqual(before);
+    expect([await shard.queued(), await shard.handouts()]).toEqual([[], {}]);
+    await expectSound(shard);
+  });
+
+  test("takes a begun task that it does not lease for one that nobody has begun", async () => {
+    const shard = await TestShard.create(pool);
+    const steps = { a: { scheduleTimeoutMs: 1_000 } };
+    const { task } = await shard.startRun(await shard.register("slow", steps));
+    await shard.commit({ started: [begun(task("a"))] });
+    const { expiry = 0 } = await shard.recover();
+    expect(await shard.task(task("a"))).toMatchObject({ state: "queued", worker: null });
+    const { ready } = await shard.commit({ at: expiry, expired: 1 });
+    expect(idsOf(ready)).toEqual([task("a")]);
+    const { finished } = await shard.commit({ results: [expired(task("a"))] });
+    expect(finished).toMatchObject([{ state: "failed" }]);
   });
 
   test("loses nothing, however often it ends and begins", async () => {

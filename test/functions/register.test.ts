@@ -3,7 +3,10 @@
  * decides what starts. Repeating it must cost the database no write.
  */
 import { describe, expect, inject, test } from "vitest";
-import { openPool, postgres, TestShard, untilBlocked } from "./support.ts";
+import { readDefinitions, readVersions } from "../../database/functions.ts";
+import { newId } from "../../protocol/ids.ts";
+import { DEFAULT_BACKOFF } from "../../protocol/limits.ts";
+import { openPool, postgres, queryOf, TestShard, untilBlocked } from "./support.ts";
 
 const ONE = { a: [] };
 const TWO = { a: [], b: ["a"] };
@@ -51,6 +54,78 @@ describe.each(inject("databases"))("registering a workflow on $name", (database)
       { name: "c", action: "diamond:c", parents: [0], children: [3], descendants: [3] },
       { name: "d", action: "diamond:d", parents: [1, 2], children: [], descendants: [] },
     ]);
+  });
+
+  test("tells shards all that its steps say, and what undoes them and sees to failures", async () => {
+    const shard = await TestShard.create(pool);
+    const retry = { retries: 2, backoff: { initialMs: 1, factor: 2, maxMs: 3, jitter: 0 } };
+    const { id, version } = await shard.register(
+      "trip",
+      {
+        a: { compensate: { timeoutMs: 5_000 }, scheduleTimeoutMs: 30 * 86_400_000 },
+        b: { parents: ["a"], ...retry, retryIf: "attempt < 2" },
+      },
+      { onFailure: { retries: 1 }, timeoutMs: 30 * 86_400_000 },
+    );
+    const [found] = await readVersions(queryOf(pool), shard.tenant, [version]);
+    const common = { timeoutMs: 60_000, children: [] };
+    const undo = { ...common, kind: "compensate", isRoot: false, timeoutMs: 5_000 };
+    const last = { ...common, kind: "on_failure", isRoot: false };
+    expect(found?.steps).toEqual([
+      {
+        ...common,
+        name: "a",
+        action: "trip:a",
+        kind: "step",
+        isRoot: true,
+        children: [1],
+        scheduleTimeoutMs: 30 * 86_400_000,
+      },
+      {
+        ...common,
+        name: "b",
+        action: "trip:b",
+        kind: "step",
+        isRoot: false,
+        retry: { ...retry, retryIf: "attempt < 2" },
+      },
+      { ...undo, name: "a:compensate", action: "trip:a:compensate" },
+      {
+        ...last,
+        name: "on-failure",
+        action: "trip:on-failure",
+        retry: { retries: 1, backoff: DEFAULT_BACKOFF },
+      },
+    ]);
+    expect(await readDefinitions(queryOf(pool), shard.tenant)).toMatchObject({
+      workflows: [{ id, version, steps: 2, timeoutMs: 30 * 86_400_000 }],
+    });
+  });
+
+  test("by code that knows of nothing but steps still makes steps", async () => {
+    const shard = await TestShard.create(pool);
+    const dag = [
+      {
+        step: 0,
+        name: "a",
+        action: "old:a",
+        parents: [],
+        children: [],
+        descendants: [],
+        timeout: 1,
+      },
+    ];
+    const ids = { tenant: shard.tenant, workflow: newId(), version: newId() };
+    const request = {
+      ...ids,
+      name: "old",
+      checksum: "c",
+      definition: { steps: [{ name: "a" }] },
+      dag,
+    };
+    await shard.rows("select v1.register_workflow($1)", [JSON.stringify(request)]);
+    const [found] = await readVersions(queryOf(pool), shard.tenant, [ids.version]);
+    expect(found?.steps).toMatchObject([{ name: "a", kind: "step", isRoot: true }]);
   });
 
   test("a thousand times makes one version and writes nothing after the first", async () => {

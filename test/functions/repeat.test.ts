@@ -4,7 +4,8 @@
  */
 import { describe, expect, inject, test } from "vitest";
 import { newRunId, taskId } from "../../protocol/ids.ts";
-import { begun, completed, failed, lost, openPool, taskOf, TestShard } from "./support.ts";
+import { begun, completed, failed, lost } from "./rows.ts";
+import { openPool, taskOf, TestShard } from "./support.ts";
 
 const CHAIN = { a: [], b: ["a"], c: ["b"] };
 
@@ -80,6 +81,18 @@ describe.each(inject("databases"))("a commit on $name", (database) => {
     }
   });
 
+  test("tells a start that another commit has made from one it makes itself", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("chain", CHAIN);
+    const [first, second] = [shard.start(workflow), shard.start(workflow, { k: "key" })];
+    expect(await shard.commit({ starts: [first] })).not.toHaveProperty("known");
+    const taken = shard.start(workflow, { k: "key" });
+    const reply = await shard.commit({ starts: [first, second, taken] });
+    expect(reply).toMatchObject({ starts: { [taken.id]: second.id }, known: [first.id] });
+    const again = await shard.commit({ starts: [first, second] });
+    expect(again).toMatchObject({ starts: {}, known: [first.id, second.id], ready: [] });
+  });
+
   test("tells a result that was recorded before, and one of an attempt written off", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("chain", CHAIN);
@@ -99,6 +112,19 @@ describe.each(inject("databases"))("a commit on $name", (database) => {
       [tasks[2]]: "stale",
     });
     expect(await shard.picture()).toEqual(before);
+  });
+
+  test("tells a result that came after its timeout that it is stale", async () => {
+    const shard = await TestShard.create(pool);
+    const { task } = await shard.startRun(await shard.register("chain", CHAIN));
+    const e = {
+      code: "execution_timeout",
+      name: "ExecutionTimeout",
+      message: "Too slow.",
+    } as const;
+    await shard.commit({ results: [{ ...failed(task("a")), s: "timed_out", e }] });
+    const { results } = await shard.commit({ results: [completed(task("a"), "late")] });
+    expect(results).toEqual({ [task("a")]: "stale" });
   });
 
   test("tells stale from gone, and applies the rest of its batch", async () => {
@@ -167,11 +193,16 @@ describe.each(inject("databases"))("a commit on $name", (database) => {
 
   test("with a start that is sent again under another seq starts nothing twice", async () => {
     const shard = await TestShard.create(pool);
-    const start = shard.start(await shard.register("chain", CHAIN));
-    await shard.commit({ starts: [start] });
+    const workflow = await shard.register("chain", CHAIN);
+    const [start, other] = [shard.start(workflow), shard.start(workflow)];
+    expect((await shard.commit({ starts: [start] })).known).toBeUndefined();
     const before = await shard.picture();
-    expect((await shard.commit({ starts: [start] })).starts).toEqual({});
+    expect(await shard.commit({ starts: [start] })).toMatchObject({
+      starts: {},
+      known: [start.id],
+    });
     expect(await shard.picture()).toEqual(before);
+    expect((await shard.commit({ starts: [other, start] })).known).toEqual([start.id]);
   });
 
   test("that Postgres refuses changes nothing at all", async () => {

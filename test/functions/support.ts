@@ -13,6 +13,7 @@ import {
   recoverShard,
   registerWorkflow,
 } from "../../database/functions.ts";
+import type { Query } from "../../database/connect.ts";
 import type {
   AskedRow,
   CommitReply,
@@ -20,16 +21,14 @@ import type {
   EventRow,
   ReadyRow,
   RecoverReply,
-  ResultRow,
-  StartedRow,
   StartRow,
 } from "../../database/rows.ts";
 import type { TaskError } from "../../protocol/errors.ts";
-import type { WorkflowDefinition } from "../../protocol/http.ts";
-import { newId, newRunId, runIdOf, taskId } from "../../protocol/ids.ts";
-import type { Json } from "../../protocol/json.ts";
-import type { RunState, TaskState } from "../../protocol/states.ts";
+import type { StepDefinition, WorkflowDefinition } from "../../protocol/http.ts";
+import { newId, newRunId, taskId } from "../../protocol/ids.ts";
+import type { RunState, TaskState, TimerKind } from "../../protocol/states.ts";
 import { checksumOf } from "../../workers/definitions/canonical-json.ts";
+import { buildCancelOn } from "../../workers/definitions/cancel-on.ts";
 import { buildDag } from "../../workers/definitions/dag.ts";
 
 /** The real Postgres, where there is one: only there do connections run at the same time. */
@@ -55,8 +54,13 @@ export function openPool({ databaseUrl }: { databaseUrl: string }): pg.Pool {
 
 export type Sql = pg.Pool | pg.PoolClient | pg.Client;
 
-/** Parents by step: `{ a: [], b: ["a"] }`. */
-export type Steps = Record<string, string[]>;
+/** Statements as the functions of `database/` want them. */
+export function queryOf(sql: Sql): Query {
+  return async (text, values) => (await sql.query(text, values)).rows;
+}
+
+/** Parents by step, or all that a step says: `{ a: [], b: ["a"], c: { retries: 2 } }`. */
+export type Steps = Record<string, string[] | Omit<StepDefinition, "name">>;
 
 export interface Registered {
   id: string;
@@ -64,13 +68,20 @@ export interface Registered {
   number: number;
   created: boolean;
   name: string;
+  /** Names of all that its DAG has, in order: steps, then what only runs that fail have. */
   steps: string[];
+  /** Tasks that a run has from its start. */
+  size: number;
+  timeoutMs: number | undefined;
+  hasCancelOn: boolean;
 }
 
 export interface TaskRow {
   state: TaskState;
   attempt: number;
   pending: number;
+  failures: number;
+  rescues: number;
   worker: string | null;
   error: TaskError | null;
   queued_at: Date | null;
@@ -82,6 +93,7 @@ export interface RunRow {
   state: RunState;
   remaining: number;
   failed: number;
+  error: TaskError | null;
   started_at: Date | null;
   finished_at: Date | null;
 }
@@ -122,15 +134,21 @@ export class TestShard {
     return (await this.#sql.query(text, parameters)).rows as Row[];
   }
 
-  async register(name: string, steps: Steps, sql: Sql = this.#sql): Promise<Registered> {
+  async register(
+    name: string,
+    steps: Steps,
+    { sql = this.#sql, ...rest }: { sql?: Sql } & Partial<WorkflowDefinition> = {},
+  ): Promise<Registered> {
     const definition: WorkflowDefinition = {
       name,
-      steps: Object.entries(steps).map(([step, parents]) => ({ name: step, parents })),
+      steps: Object.entries(steps).map(([step, said]) =>
+        Array.isArray(said) ? { name: step, parents: said } : { name: step, ...said },
+      ),
+      ...rest,
     };
     const dag = buildDag(definition);
     if (!("rows" in dag)) throw new Error(`No DAG: ${JSON.stringify(dag.findings)}`);
-    const query = async (text: string, values: unknown[]): Promise<Record<string, unknown>[]> =>
-      (await sql.query(text, values)).rows as Record<string, unknown>[];
+    const query = queryOf(sql);
     const { id, version, created } = await registerWorkflow(query, {
       tenant: this.tenant,
       workflow: newId(),
@@ -138,11 +156,28 @@ export class TestShard {
       name,
       checksum: await checksumOf(definition),
       definition,
+      timeout: rest.timeoutMs,
       dag: dag.rows,
+      cancelOn: rest.cancelOn && buildCancelOn(definition).rows,
     });
-    this.definitions = (await readDefinitions(query, this.tenant))?.version ?? 0;
-    const { id: versionId, number } = version;
-    return { id, version: versionId, number, created, name, steps: Object.keys(steps) };
+    await this.readDefinitions();
+    return {
+      id,
+      version: version.id,
+      number: version.number,
+      created,
+      name,
+      steps: dag.rows.map((row) => row.name),
+      size: definition.steps.length,
+      timeoutMs: rest.timeoutMs,
+      hasCancelOn: rest.cancelOn !== undefined,
+    };
+  }
+
+  /** Checks starts against the definitions as they are now. */
+  async readDefinitions(): Promise<void> {
+    const definitions = await readDefinitions(queryOf(this.#sql), this.tenant);
+    this.definitions = definitions?.version ?? 0;
   }
 
   /** A request under the next seq, to be sent with `send`, again and again if need be. */
@@ -161,8 +196,9 @@ export class TestShard {
   }
 
   /** The start of a new run, to be committed. */
-  start({ id: w, version: v, steps }: Registered, parts: Partial<StartRow> = {}): StartRow {
-    const row = { id: newRunId(), w, v, d: this.definitions, n: steps.length, i: null, m: {} };
+  start({ id: w, version: v, ...rest }: Registered, parts: Partial<StartRow> = {}): StartRow {
+    const { size: n, timeoutMs: u, hasCancelOn: c } = rest;
+    const row = { id: newRunId(), w, v, d: this.definitions, n, u, c, i: null, m: {} };
     return { ...row, ...parts };
   }
 
@@ -180,14 +216,20 @@ export class TestShard {
   /** Begins the next life of the shard; what it remembers is right unless `memory` says otherwise. */
   async recover(
     leases: AskedRow[] = [],
-    memory: { epoch?: number; sql?: Sql } = {},
+    memory: { epoch?: number; agenda?: number; sql?: Sql } = {},
   ): Promise<RecoverReply> {
     const sql = memory.sql ?? this.#sql;
-    const query = async (text: string, values: unknown[]): Promise<Record<string, unknown>[]> =>
-      (await sql.query(text, values)).rows as Record<string, unknown>[];
+    const query = queryOf(sql);
     const { tenant, shard } = this;
-    const epoch = memory.epoch ?? this.epoch;
-    const reply = await recoverShard(query, { tenant, shard, epoch, at: Date.now(), leases });
+    const { epoch = this.epoch, agenda = 100 } = memory;
+    const reply = await recoverShard(query, {
+      tenant,
+      shard,
+      epoch,
+      at: Date.now(),
+      leases,
+      agenda,
+    });
     this.epoch = reply.epoch;
     this.#seq = 0;
     return reply;
@@ -232,6 +274,19 @@ export class TestShard {
     return Object.fromEntries(rows.map(({ seq, tasks }) => [seq, tasks.toSorted()]));
   }
 
+  /** Every timer, also of runs that are held: those are due at infinity. */
+  async timers(): Promise<{ id: string; kind: TimerKind; due: number }[]> {
+    const text = `select id, kind, extract(epoch from due_at)::double precision * 1000 as due
+                    from v1.timer where tenant_id = $1 order by id, kind`;
+    return await this.rows(text, [this.tenant]);
+  }
+
+  /** Attempts of a task before its last. */
+  async history(task: string): Promise<Record<string, unknown>[]> {
+    const text = "select * from v1.task_attempt where task_id = $1 order by attempt";
+    return await this.rows(text, [task]);
+  }
+
   /** Everything that tells what this tenant's tables hold, to compare before and after. */
   async picture(): Promise<unknown> {
     const runs = "select id from v1.workflow_run where tenant_id = $1";
@@ -254,6 +309,15 @@ export class TestShard {
         "select * from v1.idempotency where tenant_id = $1 order by kind, key",
         [this.tenant],
       ),
+      children: await this.rows(
+        `select * from v1.child_run where v1.run_id(parent_id) in (${runs}) order by 1, 2`,
+        [this.tenant],
+      ),
+      timers: await this.timers(),
+      matches: await this.rows(
+        "select * from v1.match where tenant_id = $1 order by run_id, number",
+        [this.tenant],
+      ),
       queue: await this.queued(),
       handouts: await this.handouts(),
     };
@@ -272,35 +336,8 @@ export function taskOf({ steps, name }: Registered, run: string, step: string): 
   return taskId(run, number);
 }
 
-export const FAILURE: TaskError = { code: "handler_error", name: "Error", message: "It broke" };
-
-export function completed(task: string, output: Json = null, attempt = 1): ResultRow {
-  return { ...result(task, attempt, "completed"), o: output };
-}
-
-export function failed(task: string, attempt = 1): ResultRow {
-  return { ...result(task, attempt, "failed"), e: FAILURE };
-}
-
-export function timedOut(task: string, attempt = 1): ResultRow {
-  return { ...result(task, attempt, "timed_out"), e: FAILURE };
-}
-
-export function lost(task: string, attempt = 1): ResultRow {
-  return { t: task, r: runIdOf(task), a: attempt, s: "lost", w: "worker" };
-}
-
-export function begun(task: string, attempt = 1, at = Date.now()): StartedRow {
-  return { t: task, r: runIdOf(task), a: attempt, w: "worker", b: at };
-}
-
 export function idsOf(rows: Pick<ReadyRow, "id">[] | undefined): string[] {
   return (rows ?? []).map(({ id }) => id);
-}
-
-function result(task: string, attempt: number, outcome: ResultRow["s"]): ResultRow {
-  const now = Date.now();
-  return { t: task, r: runIdOf(task), a: attempt, s: outcome, w: "worker", b: now - 10, f: now };
 }
 
 /** Resolves once another connection waits for what this one's open transaction holds. */

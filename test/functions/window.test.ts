@@ -4,7 +4,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { describe, expect, inject, test } from "vitest";
-import { completed, idsOf, lost, openPool, taskOf, TestShard, WIDE_ROOM } from "./support.ts";
+import type { ResultRow } from "../../database/rows.ts";
+import { completed, lost, retried, woken } from "./rows.ts";
+import { idsOf, openPool, taskOf, TestShard, WIDE_ROOM } from "./support.ts";
 
 const FAN = { root: [], x: ["root"], y: ["root"], z: ["root"] };
 
@@ -147,6 +149,26 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     await shard.commit({ starts: [1, 2, 3].map(() => shard.start(workflow, { s: every })) });
     const { backlog } = await shard.commit({ backlog: true });
     expect(backlog?.toSorted()).toEqual(workflow.steps.map((step) => `wide:${step}`).toSorted());
+  });
+
+  test("is busy when a timer is due, and not before", async () => {
+    const shard = await TestShard.create(pool);
+    const isBusy = async (): Promise<boolean> => {
+      const [row] = await shard.rows<{ busy: { tenant: string }[] }>(
+        "select v1.busy_shards() as busy",
+      );
+      return (row?.busy ?? []).some(({ tenant }) => tenant === shard.tenant);
+    };
+    const { task } = await shard.startRun(await shard.register("one", { a: [] }));
+    const retries = (due: number, attempt: number): ResultRow[] => [
+      retried(task("a"), due, attempt),
+    ];
+    await shard.commit({ results: retries(Date.now() + 60_000, 1), settled: [1] });
+    expect(await isBusy()).toBe(false);
+    await shard.commit({ wakes: [woken(task("a"))] });
+    await shard.commit({ at: 1_000, results: retries(2_000, 2), settled: [shard.lastSeq] });
+    expect(await shard.handouts()).toEqual({});
+    expect(await isBusy()).toBe(true);
   });
 
   test("is busy while it holds tasks or tasks wait for it, and only then", async () => {

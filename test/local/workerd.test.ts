@@ -78,6 +78,18 @@ test("an evicted shard keeps its storage, and its sockets if they may hibernate"
   expect((await visit()).instance).not.toBe(after.instance);
 });
 
+test("crashed shards lose their sockets and their memory, and keep their storage", async () => {
+  const before = await visit();
+  const socket = await openSocket();
+  const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
+  expect(await askInstance(socket)).toBe(before.instance);
+  await workerd.crashShards();
+  await closed;
+  const after = await visit();
+  expect(after.instance).not.toBe(before.instance);
+  expect(after.visits).toBe(before.visits + 1);
+});
+
 test("killed workerd comes back on the same port with its Durable Objects' storage", async () => {
   const { url, pid } = workerd;
   const before = await visit();

@@ -82,6 +82,16 @@ test("a result is asked for until the run has finished", async () => {
   expect(asked.map(({ query }) => query.get("waitMs"))).toEqual(["30000", "30000", "30000"]);
 });
 
+test("a server that can't wait for a result is asked again after a pause", async () => {
+  const { server } = await createClient();
+  const answers = inTurn(resultOf("queued"), resultOf("running"), resultOf("completed"));
+  server.on("GET /runs/run-1/result", answers);
+  const jitter = vi.fn(() => 0);
+  const skein = new Client({ url: server.url, token: TOKEN, random: jitter });
+  expect(await skein.runs.result("run-1")).toMatchObject({ state: "completed" });
+  expect(jitter).toHaveBeenCalledTimes(2);
+});
+
 test("a failed run throws with its run, state, step and error", async () => {
   const { server, skein } = await createClient();
   const error = { code: "handler_error", name: "TypeError", message: "no card", step: "ship" };

@@ -215,7 +215,7 @@ test("a newer attempt aborts the older one, whose result is not sent", async () 
   expect(session.count("completed")).toBe(0);
 });
 
-test.each(["cancelled", "execution_timeout"] as const)(
+test.each(["cancelled", "execution_timeout", "run_timeout", "lost"] as const)(
   "a cancel for %s aborts the signal, and the slot is released once the handler has ended",
   async (reason) => {
     const { connect, calls, lines } = await createWorld();
@@ -226,6 +226,7 @@ test.each(["cancelled", "execution_timeout"] as const)(
     const aborted = (await signalOf(call.ctx.signal)) as TaskAbortedError;
     expect(aborted).toBeInstanceOf(Error);
     expect(aborted).toMatchObject({ name: "TaskAbortedError", code: reason });
+    expect(aborted.message).not.toBe("");
     await session.settled();
     expect(session.count("released")).toBe(0);
     call.fail(aborted);
@@ -234,6 +235,20 @@ test.each(["cancelled", "execution_timeout"] as const)(
     expect(lines.some((line) => line.includes("failed"))).toBe(false);
   },
 );
+
+test("a cancelled handler gives its slot back when it ends, though it asked for more time too late", async () => {
+  const { connect, calls } = await createWorld();
+  const { session } = await connect();
+  session.send(task());
+  const call = await calls.next("a call");
+  void call.ctx.extendTimeout("1m");
+  await session.next("extend");
+  const ref = { task: "task-1", attempt: 1 };
+  session.send({ type: "cancel", ...ref, reason: "cancelled" }, { type: "stale", ...ref });
+  await session.settled();
+  call.finish();
+  expect(await session.next("released")).toMatchObject(ref);
+});
 
 test("a cancelled task that still waits for a slot is released at once and never runs", async () => {
   const { connect, calls } = await createWorld();
@@ -265,7 +280,7 @@ test("log lines arrive in one frame a turn, before the result", async () => {
   expect(lines[0]?.at).toBeTypeOf("number");
   await session.next("completed");
   const kinds = session.messages.flatMap(({ frames }) => frames.map(({ type }) => type));
-  expect(kinds).toEqual(["hello", "log", "completed"]);
+  expect(kinds).toEqual(["hello", "received", "log", "completed"]);
 });
 
 test("log lines are numbered on from turn to turn", async () => {

@@ -6,6 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
+  type ChildFrame,
+  type ChildStart,
   type HelloFrame,
   type Message,
   PONG,
@@ -185,7 +187,11 @@ export class FakeSession {
   }
 
   welcome(overrides: Partial<WelcomeFrame> = {}): this {
-    return this.send({
+    return this.send(this.welcomeFrame(overrides));
+  }
+
+  welcomeFrame(overrides: Partial<WelcomeFrame> = {}): WelcomeFrame {
+    return {
       type: "welcome",
       session: `session-of-shard-${this.shard}`,
       shard: this.shard,
@@ -195,7 +201,7 @@ export class FakeSession {
       resumed: [],
       stale: [],
       ...overrides,
-    });
+    };
   }
 
   send(...frames: ShardFrame[]): this {
@@ -224,6 +230,41 @@ export class FakeSession {
     const task = `probe-${Math.random()}`;
     this.send({ type: "cancel", task, attempt: 1, reason: "cancelled" });
     for (;;) if ((await this.next("released")).task === task) return;
+  }
+
+  /** Answers the next spawn frame: each child is a run that is named after its key. */
+  async grantSpawn(): Promise<ChildStart[]> {
+    const { children } = await this.next("spawn");
+    this.grant(children);
+    return children;
+  }
+
+  /** Says that these children of `task-1` are runs. */
+  grant(children: readonly ChildStart[]): this {
+    const ref = { task: "task-1", attempt: 1 };
+    return this.send(
+      ...children.map(({ key }) => ({
+        type: "spawned" as const,
+        ...ref,
+        key,
+        run: `run-of-${key}`,
+      })),
+    );
+  }
+
+  /** Says that a child of `task-1` has finished: completed, unless it is told otherwise. */
+  finishChild(key: string, overrides: Partial<ChildFrame> = {}): this {
+    return this.send({
+      type: "child",
+      task: "task-1",
+      attempt: 1,
+      key,
+      run: `run-of-${key}`,
+      state: "completed",
+      outputs: {},
+      error: null,
+      ...overrides,
+    });
   }
 
   recordEverything(): void {

@@ -71,15 +71,18 @@ test("a result is sent again on every socket until it is recorded", async () => 
 });
 
 test.each(["stale", "gone"] as const)(
-  "a result answered with %s is not sent again",
+  "a result answered with %s is not sent again, and the worker says that it was not used",
   async (type) => {
-    const { connect, calls, shard } = await createWorld();
+    const { connect, calls, shard, lines } = await createWorld();
     const { session } = await connect();
     session.send(task());
     (await calls.next("a call")).finish("done");
     await session.next("completed");
     session.send({ type, task: "task-1", attempt: 1 });
     await session.settled();
+    expect(lines.filter((line) => line.includes("came too late"))).toEqual([
+      'the result of step "charge" of run run-1 (attempt 1) came too late and was not used',
+    ]);
     session.vanish();
     expect(await (await shard.session()).hello).toMatchObject({ running: [] });
   },

@@ -1,7 +1,15 @@
 /** The types a program sees, from the schema to the result. Checked by tsc; run they do nothing. */
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import { Client, type RunHandle, worker, workflow } from "../../sdk/index.ts";
+import {
+  type ChildRun,
+  Client,
+  type Json,
+  type RunHandle,
+  type StepFailure,
+  worker,
+  workflow,
+} from "../../sdk/index.ts";
 
 const order = workflow({
   name: "order",
@@ -83,4 +91,85 @@ test("a timeout is a number or a text with a unit", () => {
     free.step("c", { timeout: "30 seconds", run: () => 1 });
   };
   void define;
+});
+
+test("a compensation is given the step's own output and the step's parents, as its run has them", () => {
+  const define = (): void => {
+    order.step("pack", {
+      parents: [charge],
+      run: async (ctx) => ({ box: ctx.parents.charge.receipt, at: new Date() }),
+      compensate: async (ctx, output) => {
+        expectTypeOf(output).toEqualTypeOf<{ box: string; at: string }>();
+        expectTypeOf(ctx.parents.charge.receipt).toEqualTypeOf<string>();
+        expectTypeOf(ctx.input.count).toEqualTypeOf<number>();
+        // @ts-expect-error: the step itself is no parent.
+        void ctx.parents.pack;
+      },
+    });
+    order.step("wrap", {
+      run: () => undefined,
+      compensate: {
+        retries: 3,
+        timeout: "1m",
+        run: (ctx, output) => {
+          expectTypeOf(output).toEqualTypeOf<null>();
+          expectTypeOf(ctx.parents).toEqualTypeOf<{}>();
+        },
+      },
+    });
+    const handle = order.step("label", {
+      run: () => 5,
+      compensate: (_ctx, output) => void expectTypeOf(output).toEqualTypeOf<number>(),
+    });
+    expectTypeOf<NonNullable<(typeof handle)["~output"]>>().toEqualTypeOf<number>();
+    // @ts-expect-error: an output of another type.
+    order.step("stamp", { run: () => 5, compensate: (_ctx, output: string) => output });
+  };
+  void define;
+});
+
+test("onFailure is given the workflow's input and what failed", () => {
+  const define = (): void => {
+    order.onFailure({
+      retries: 1,
+      run: (ctx) => {
+        expectTypeOf(ctx.failures).toEqualTypeOf<readonly StepFailure[]>();
+        expectTypeOf(ctx.input.count).toEqualTypeOf<number>();
+      },
+    });
+  };
+  void define;
+});
+
+test("a child takes its schema's input and gives its workflow's result", () => {
+  free.step("spawning", {
+    run: async (ctx) => {
+      const child = await ctx.spawn(shipOrder, { id: "1", count: "2" }, { key: "k" });
+      type Shipped = { parcel: number; tags: readonly ["a"]; left: string | undefined };
+      expectTypeOf(child).toEqualTypeOf<ChildRun<Shipped>>();
+      expectTypeOf(await child.result({ keepSlot: true })).toEqualTypeOf<Shipped>();
+      const many = await ctx.spawnMany(shipOrder, [{ input: { id: "1", count: "2" }, key: "k" }]);
+      expectTypeOf(many).toEqualTypeOf<ChildRun<Shipped>[]>();
+      await ctx.spawn(free);
+      // @ts-expect-error: no input.
+      await ctx.spawn(shipOrder);
+      // @ts-expect-error: the handler's side of the transform.
+      await ctx.spawn(shipOrder, { id: "1", count: 2 });
+      // @ts-expect-error: no such option.
+      await ctx.spawn(shipOrder, { id: "1", count: "2" }, { name: "k" });
+    },
+  });
+});
+
+test("runs are cancelled by states that end, and replayed by states that have ended", () => {
+  void (() => skein().runs.cancelMany({ state: "running" }));
+  void (() => skein().runs.replayMany({ state: "failed", since: new Date() }));
+  // @ts-expect-error: it has ended.
+  void (() => skein().runs.cancelMany({ state: "completed" }));
+  // @ts-expect-error: it has not ended.
+  void (() => skein().runs.replayMany({ state: "running" }));
+  const replay = () => skein().runs.replay("run-1", { fromStep: "ship" });
+  expectTypeOf<Awaited<ReturnType<typeof replay>>>().toEqualTypeOf<
+    RunHandle<{ [step: string]: Json }>
+  >();
 });

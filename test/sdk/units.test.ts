@@ -1,13 +1,21 @@
-/** Pure parts of the session: jitter, leases in virtual time, shares of slots. */
+/** Pure parts of the session: jitter, leases in virtual time, slots and their shares. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { RECONNECT_MAX_MS, RESUME_GRACE_MS } from "../../protocol/session.ts";
+import {
+  MAX_HEARTBEAT_LIMIT_MS,
+  MIN_HEARTBEAT_LIMIT_MS,
+  PINGS_PER_LIMIT,
+  RECONNECT_MAX_MS,
+  RESUME_GRACE_MS,
+} from "../../protocol/session.ts";
+import { MAX_SESSION_SLOTS } from "../../protocol/limits.ts";
 import { cutToBytes } from "../../sdk/json.ts";
 import { slotsOf } from "../../sdk/session/fleet.ts";
 import { Heartbeat, leaseMarginMs } from "../../sdk/session/heartbeat.ts";
 import { reconnectDelayMs } from "../../sdk/session/reconnect.ts";
+import { MAX_AWAY, Slots } from "../../sdk/session/slots.ts";
 import { SDK_VERSION } from "../../sdk/version.ts";
 
 test("reconnects wait a uniform share of a bound that doubles up to its limit", () => {
@@ -42,6 +50,20 @@ test("leases end a margin before the shard's limit, counted from the last answer
   expect(pings.map((at) => at - start)).toEqual([10_000, 20_000, 30_000]);
 });
 
+test("a worker gives up before its shard does, whatever limit it asks for", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: MIN_HEARTBEAT_LIMIT_MS, max: MAX_HEARTBEAT_LIMIT_MS }),
+      (limitMs) => {
+        const marginMs = leaseMarginMs(limitMs);
+        expect(marginMs).toBeGreaterThanOrEqual(400);
+        // A ping that is sent and answered in its time comes before the end.
+        expect(limitMs / PINGS_PER_LIMIT).toBeLessThan(limitMs - marginMs);
+      },
+    ),
+  );
+});
+
 test("every slot is shared out, evenly, and no shard is left with none", () => {
   fc.assert(
     fc.property(
@@ -54,6 +76,70 @@ test("every slot is shared out, evenly, and no shard is left with none", () => {
       },
     ),
   );
+});
+
+test("slots go to handlers that return, then to tasks in order, and never to more than there are", () => {
+  const action = fc.constantFrom("take", "leave", "again", "stay", "back");
+  const holder = fc.integer({ min: 0, max: 9 });
+  const steps = fc.array(fc.tuple(action, holder), { minLength: 20, maxLength: 80 });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 4 }), steps, (count, actions) => {
+      const slots = new Slots<number>(count);
+      const begun: number[] = [];
+      // What is expected, as plainly as it can be said.
+      const places = new Map<number, "held" | "away" | "returning" | "waiting">();
+      const queue: number[] = [];
+      const expected: number[] = [];
+      const next = (place: string): number | undefined =>
+        queue.find((other) => places.get(other) === place);
+      for (const [action, holder] of actions) {
+        const place = places.get(holder);
+        if (action === "take" && place === undefined) {
+          places.set(holder, "waiting");
+          queue.push(holder);
+        } else if (action === "leave" && place === "held") places.set(holder, "away");
+        else if (action === "again" && place === "away") {
+          places.set(holder, "returning");
+          queue.push(holder);
+        } else if (action === "stay" && place === "returning") {
+          places.set(holder, "away");
+          queue.splice(queue.indexOf(holder), 1);
+        } else if (action === "back" && place !== undefined) {
+          places.delete(holder);
+          if (queue.includes(holder)) queue.splice(queue.indexOf(holder), 1);
+        } else continue;
+        while ([...places.values()].filter((place) => place === "held").length < count) {
+          const chosen = next("returning") ?? next("waiting");
+          if (chosen === undefined) break;
+          queue.splice(queue.indexOf(chosen), 1);
+          places.set(chosen, "held");
+          expected.push(chosen);
+        }
+        if (action === "take") slots.take(holder, () => begun.push(holder));
+        else if (action === "leave") expect(slots.leave(holder)).toBe(true);
+        else if (action === "again") slots.takeAgain(holder, () => begun.push(holder));
+        else if (action === "stay") slots.stayAway(holder);
+        else slots.giveBack(holder);
+        expect(begun).toEqual(expected);
+        const waiting = [...places.values()].filter((place) => place === "waiting");
+        expect(slots.waitingCount).toBe(waiting.length);
+      }
+    }),
+  );
+});
+
+test("no more handlers do without their slot than hello can list", () => {
+  const slots = new Slots<number>(1);
+  const begin = (): undefined => undefined;
+  for (let holder = 0; holder < MAX_AWAY; holder += 1) {
+    slots.take(holder, begin);
+    expect(slots.leave(holder)).toBe(true);
+  }
+  slots.take(MAX_AWAY, begin);
+  expect(slots.leave(MAX_AWAY)).toBe(false);
+  slots.giveBack(0);
+  expect(slots.leave(MAX_AWAY)).toBe(true);
+  expect(MAX_AWAY + MAX_SESSION_SLOTS).toBeLessThan(2 * MAX_SESSION_SLOTS);
 });
 
 test("a text is cut within its bytes, never inside a character", () => {

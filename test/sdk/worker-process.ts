@@ -4,6 +4,7 @@ import { worker, workflow } from "../../sdk/index.ts";
 const order = workflow({ name: "order" });
 order.step("charge", {
   run: async (ctx) => {
+    while (ctx.step === "blocked"); // Never yields, as a program that computes for minutes.
     await new Promise<void>((resolve) => {
       if (ctx.step === "patient")
         ctx.signal.addEventListener("abort", () => resolve(), { once: true });

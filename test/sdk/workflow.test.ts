@@ -84,7 +84,7 @@ test.each(["", " ", "a:b", "a b", "-a", "_a", "a/b", "é", "x".repeat(201)])(
 test("a step whose action would be longer than a name may be is refused", () => {
   const order = workflow({ name: "o".repeat(150) });
   expect(() => order.step("s".repeat(49), { run })).not.toThrow();
-  expect(() => order.step("s".repeat(50), { run })).toThrow("an action of 201 characters");
+  expect(() => order.step("s".repeat(50), { run })).toThrow("has 201 characters");
 });
 
 test("a step that is defined twice is refused", () => {
@@ -110,7 +110,7 @@ test("a parent that is named twice and a step without a handler are refused", ()
   const order = workflow({ name: "order" });
   const a = order.step("a", { run });
   expect(() => order.step("b", { parents: [a, a], run })).toThrow('names its parent "a" twice');
-  expect(() => order.step("c", {} as never)).toThrow("has no handler");
+  expect(() => order.step("c", {} as never)).toThrow('There is no handler for step "c"');
 });
 
 test("a workflow without steps has no definition", () => {

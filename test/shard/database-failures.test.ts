@@ -53,7 +53,7 @@ test("a commit whose connection dies is repeated under its seq, and applied once
   expect(await held.terminateWaiting()).toBe(1);
   await held.release();
   await world.settled();
-  await world.advance(0); // the repeat is due at once
+  await world.advance(1); // the repeat is due at once
   await worker.receive("recorded", { task: first.task });
   expectRepeat(world);
   await finish({ world, worker }, run.id);
@@ -67,7 +67,7 @@ test("a commit that landed but whose answer was lost is repeated, and hands out 
   traffic.loseAnswers(2);
   worker.complete(first);
   await world.settled();
-  await world.advance(0);
+  await world.advance(1);
   await world.advance(1_000);
   await worker.receive("recorded", { task: first.task });
   const seqs = traffic.commitsOf(world.tenant).map(({ seq }) => seq);
@@ -84,7 +84,7 @@ test("a start whose answer was lost is told to its caller once it is known", asy
   const started = world.startRun({ workflow: "chain" });
   await traffic.sent("commit", commits + 1);
   await world.settled();
-  await world.advance(0);
+  await world.advance(1);
   const { id } = await started;
   worker.complete(await worker.receiveTask({ run: id, attempt: 1 }));
   await worker.receive("recorded");
@@ -104,7 +104,7 @@ test("a commit that hangs is given up after a while and repeated; both may land"
   expect(await held.countWaiting()).toBe(1);
   expect(traffic.alarms - alarms).toBeLessThan(5); // waiting is not work
   await world.advance(1, { isStuck: true });
-  await world.advance(0, { isStuck: true });
+  await world.advance(1, { isStuck: true });
   await expect.poll(() => held.countWaiting()).toBe(2);
   await held.release();
   await worker.receive("recorded", { task: first.task });

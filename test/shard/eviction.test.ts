@@ -1,5 +1,6 @@
 /** Shards that leave memory, asleep or in mid-flight: nothing is lost, nothing happens twice. */
 import { expect, test } from "vitest";
+import { ALARM_DROPPED_MS } from "../../durable-objects/dispatcher/limits.ts";
 import { RESUME_GRACE_MS } from "../../protocol/session.ts";
 import { traffic } from "../support/traffic.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
@@ -108,6 +109,25 @@ test("a run whose shard died on the way to the database is started once", async 
   expect(await back.unreadWhenQuiet()).toEqual([]);
 });
 
+test("a call that is sent again after its run has gone on hands out nothing again", async () => {
+  const world = await createWorld();
+  await world.register(CHAIN);
+  const worker = await world.connectWorker({ actions: ACTIONS });
+  await world.startRun({ workflow: "chain" });
+  const first = await worker.receiveTask({ step: "first" });
+  worker.complete(first);
+  await worker.receive("recorded", { task: first.task });
+  const second = await worker.receiveTask({ step: "second" });
+  const [runs] = traffic.commitsOf(world.tenant).flatMap(({ starts }) => (starts ? [starts] : []));
+
+  // As the edge Worker does when the life that had the call has died before it could answer.
+  const answer = await world.shard.start({ events: [], runs: runs ?? [], bytes: 0 });
+  expect(answer.kind).toBe("committed");
+  expect(await worker.unreadWhenQuiet()).toEqual([]);
+  worker.complete(second);
+  await worker.receive("recorded", { task: second.task });
+});
+
 for (const landed of [true, false]) {
   const outcome = landed ? "landed" : "did not land";
   test(`a result whose shard died before it could answer counts once, when its commit ${outcome}`, async () => {
@@ -180,4 +200,53 @@ test("a shard that lost its memory with its tasks is reminded of them by a nudge
   const able = await world.connectWorker({ actions: ["chain:first"] });
   await world.shard.nudge();
   await able.receiveTask({ input: 1, attempt: 2 });
+});
+
+test("a shard whose alarm was dropped by the platform is reminded of its deadlines by a nudge", async () => {
+  const world = await createWorld();
+  await world.register(CHAIN);
+  const gone = await world.connectWorker({ actions: ["chain:first"] });
+  await world.startRuns("chain", [1]);
+  await gone.receiveTask({ attempt: 1 });
+  await world.settled();
+  gone.vanish();
+  await world.settled();
+  await world.dropAlarm();
+  const other = await world.connectWorker({ actions: ["chain:first"] });
+  await world.advance(RESUME_GRACE_MS + ALARM_DROPPED_MS);
+  expect(await other.unreadWhenQuiet()).toEqual([]);
+
+  await world.shard.nudge();
+  await world.advance(1);
+  await other.receiveTask({ attempt: 2 });
+});
+
+test("a worker is told to stop an attempt that ended while its shard died", async () => {
+  const world = await createWorld();
+  await world.register({ name: "chain", steps: [{ name: "first" }] });
+  const worker = await world.connectWorker({ actions: ["chain:first"], slots: 1 });
+  const run = await world.startRun({ workflow: "chain" });
+  const task = await worker.receiveTask();
+  await world.evictShard("close");
+  // The last commit of the life before: it landed, and nobody was left to hear of it.
+  const [shard] = await world.sql("select epoch from v1.shard where tenant_id = $1", [
+    world.tenant,
+  ]);
+  const e = { code: "cancelled", name: "Error", message: "The run was cancelled" };
+  const held = [{ t: task.task, a: 1, w: "test-worker", b: Date.now() }];
+  const request = {
+    tenant: world.tenant,
+    shard: 0,
+    epoch: Number(shard?.["epoch"]),
+    seq: 99,
+    at: Date.now(),
+    room: { default: 0, actions: {}, bytes: 0 },
+    cancels: [{ r: run.id, e, l: held }],
+  };
+  await world.sql("select v1.commit($1::jsonb)::text", [JSON.stringify(request)]);
+  const session = worker.welcome?.session ?? "";
+  const running = [{ task: task.task, attempt: 1 }];
+  const back = await world.openSocket();
+  const { resumed } = await back.hello({ actions: ["chain:first"], slots: 1, session, running });
+  if (resumed.length > 0) await back.receive("cancel", { task: task.task, attempt: 1 });
 });

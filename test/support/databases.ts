@@ -3,9 +3,11 @@
  * behind the Neon protocol. Tests share them and keep apart by their tenants. Without a real
  * Postgres the reason is printed, and what needs one is skipped.
  */
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { startDatabase } from "../../local/database.ts";
 import { installPostgres } from "../../local/find-postgres.ts";
@@ -19,12 +21,18 @@ export interface TestDatabase {
   neon: string;
 }
 
+/** A database as the product uses it: by a login that may do what the application may, no more. */
+export interface ApplicationDatabase extends TestDatabase {
+  /** For what tests do behind the product's back. */
+  ownerUrl: string;
+}
+
 declare module "vitest" {
   interface ProvidedContext {
-    /** Every database there is: the SQL must do the same on each. */
+    /** Every database there is, as its owner: the SQL must do the same on each. */
     databases: TestDatabase[];
-    /** The real Postgres, or PGlite where there is none. */
-    main: TestDatabase;
+    /** The real Postgres, or PGlite where there is none: that one knows no logins but the owner. */
+    main: ApplicationDatabase;
   }
 }
 
@@ -48,10 +56,10 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
       await migrate({ databaseUrl: database.databaseUrl });
       databases.push({ name, databaseUrl: database.databaseUrl, neon: database.neon });
     }
-    const [main] = databases;
-    if (main === undefined) throw new Error("No test database could be started");
+    const [owned] = databases;
+    if (owned === undefined) throw new Error("No test database could be started");
     provide("databases", databases);
-    provide("main", main);
+    provide("main", { ...(await asApplication(owned, stops)), ownerUrl: owned.databaseUrl });
     return teardown;
   } catch (error) {
     await teardown();
@@ -68,4 +76,23 @@ async function postgresFor(stops: (() => Promise<void>)[]): Promise<string | und
   const postgres = await startPostgres();
   stops.push(() => postgres.stop());
   return postgres.url;
+}
+
+/** The same database by a login of the application's, as docs/operating.md makes it. */
+async function asApplication(
+  owned: TestDatabase,
+  stops: (() => Promise<void>)[],
+): Promise<TestDatabase> {
+  if (owned.name === "PGlite") return owned;
+  const login = { username: "skein_login", password: randomBytes(12).toString("hex") };
+  const client = new pg.Client({ connectionString: owned.databaseUrl });
+  await client.connect();
+  await client.query(
+    `create role ${login.username} login password '${login.password}' in role skein_application`,
+  );
+  await client.end();
+  const { href } = Object.assign(new URL(owned.databaseUrl), login);
+  const database = await startDatabase({ databaseUrl: href });
+  stops.push(() => database.stop());
+  return { name: owned.name, databaseUrl: href, neon: database.neon };
 }

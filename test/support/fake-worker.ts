@@ -3,6 +3,7 @@
  * wrong, and keeps what the shard says until the test asks for it.
  */
 import { expect } from "vitest";
+import type { TaskError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import {
   type AttemptRef,
@@ -25,6 +26,9 @@ export interface FakeWorkerOptions {
   worker?: string;
   session?: string;
   running?: AttemptRef[];
+  heartbeatLimitMs?: number;
+  resumeGraceMs?: number;
+  isPaused?: boolean;
 }
 
 export class FakeWorker {
@@ -33,6 +37,8 @@ export class FakeWorker {
   /** Set by `hello`. */
   welcome: WelcomeFrame | undefined;
   closed: Promise<{ code: number; reason: string }>;
+  /** Whether it confirms the tasks that arrive, as a worker does whose event loop is not blocked. */
+  confirms = true;
   #socket: WebSocket | null;
   #frames: ShardFrame[] = [];
   #wake: (() => void) | undefined;
@@ -58,6 +64,7 @@ export class FakeWorker {
     worker = "test-worker",
     session,
     running = [],
+    ...limits
   }: FakeWorkerOptions): Promise<WelcomeFrame> {
     const hello: HelloFrame = {
       type: "hello",
@@ -68,6 +75,7 @@ export class FakeWorker {
       versions: [],
       running,
       ...(session !== undefined && { session }),
+      ...limits,
     };
     this.say(hello);
     this.welcome = await this.receive("welcome");
@@ -90,10 +98,10 @@ export class FakeWorker {
     this.say({ type: "completed", task: id, attempt, shard, output, ...times });
   }
 
-  fail(task: TaskFrame, message: string): void {
+  fail(task: TaskFrame, message: string, what: Partial<TaskError> = {}): void {
     const times = { startedAt: Date.now(), finishedAt: Date.now() };
     const { task: id, attempt, shard } = task;
-    const error = { code: "handler_error" as const, name: "Error", message };
+    const error = { code: "handler_error" as const, name: "Error", message, ...what };
     this.say({ type: "failed", task: id, attempt, shard, error, ...times });
   }
 
@@ -150,7 +158,16 @@ export class FakeWorker {
   }
 
   #read(text: string): void {
-    this.#frames.push(...(JSON.parse(text) as { frames: ShardFrame[] }).frames);
+    const { frames } = JSON.parse(text) as { frames: ShardFrame[] };
+    this.#frames.push(...frames);
+    const tasks = frames.filter((frame) => frame.type === "task");
+    if (tasks.length > 0 && this.confirms) this.confirm(...tasks);
+  }
+
+  /** Says that tasks have arrived. */
+  confirm(...tasks: AttemptRef[]): void {
+    const attempts = tasks.map(({ task, attempt }) => ({ task, attempt }));
+    this.say({ type: "received", attempts });
   }
 
   close(code: number, reason = ""): void {

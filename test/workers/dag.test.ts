@@ -1,9 +1,10 @@
 /** Steps as a DAG: what is made of good ones, what is said of bad ones. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { FieldError } from "../../protocol/errors.ts";
 import type { StepDefinition } from "../../protocol/http.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_STEPS } from "../../protocol/limits.ts";
-import { buildDag, type DagFinding, type DagRow } from "../../workers/definitions/dag.ts";
+import { buildDag, type DagRow } from "../../workers/definitions/dag.ts";
 
 function rowsOf(steps: StepDefinition[]): DagRow[] {
   const dag = buildDag({ name: "flow", steps });
@@ -11,7 +12,7 @@ function rowsOf(steps: StepDefinition[]): DagRow[] {
   return dag.rows;
 }
 
-function findingsOf(steps: StepDefinition[]): DagFinding[] {
+function findingsOf(steps: StepDefinition[]): FieldError[] {
   const dag = buildDag({ name: "flow", steps });
   return "findings" in dag ? dag.findings : [];
 }

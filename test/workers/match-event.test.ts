@@ -1,14 +1,14 @@
 /** Which workflows an event starts. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compileTriggers, type Listener, matchEvent } from "../../workers/matching/match-event.ts";
+import { compileTriggers, matchEvent } from "../../workers/matching/match-event.ts";
 
-const listener = (id: string, ...events: string[]): Listener => ({
-  id,
-  version: `${id}-v`,
-  steps: 1,
-  events,
-});
+interface Listener {
+  id: string;
+  events: string[];
+}
+
+const listener = (id: string, ...events: string[]): Listener => ({ id, events });
 
 const matched = (key: string, ...listeners: Listener[]): string[] =>
   matchEvent(key, compileTriggers(listeners)).map(({ id }) => id);

@@ -17,11 +17,16 @@ export interface Address {
   path: string;
 }
 
-/** Methods that an address allows; none when there is no such address. */
+/**
+ * Methods that an address allows; none when there is no such address. One that has the path word for
+ * word is meant before those that it would fit as an id.
+ */
 export function allowedMethods(addresses: readonly Address[], path: string): string[] {
+  const routes = addresses.filter(({ method }) => method !== "ALL");
+  const named = routes.filter((route) => route.path === path);
+  const meant = named.length > 0 ? named : routes.filter((route) => fits(route.path, path));
   const methods = new Set<string>();
-  for (const { method, path: pattern } of addresses) {
-    if (method === "ALL" || !fits(pattern, path)) continue;
+  for (const { method } of meant) {
     methods.add(method);
     if (method === "GET") methods.add("HEAD");
   }

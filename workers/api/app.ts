@@ -11,11 +11,14 @@ import { allowedMethods, noSuchAddress, refuseUnknownAddress } from "./addresses
 import { admin } from "./admin.ts";
 import { authenticate, authenticateOperator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
+import { cancellations } from "./cancellations.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
+import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
+import { workers } from "./workers.ts";
 import { workflows } from "./workflows.ts";
 
 /** Gives the request an id and its logger, and logs how it went. */
@@ -80,6 +83,7 @@ app.use("/api/v1/*", async (context, next) => {
   return authenticate(context, next);
 });
 app.use("/api/v1/*", refuseUnknown, readBody);
-for (const resource of [workflows, runs, events, shards]) app.route("/api/v1", resource);
+const resources = [workflows, runs, cancellations, replays, events, shards, workers];
+for (const resource of resources) app.route("/api/v1", resource);
 
 export { app };

@@ -16,15 +16,10 @@ export const readBody = createMiddleware<AppTypes>(async (context, next) => {
   const { method } = context.req;
   if (method !== "POST" && method !== "PUT" && method !== "PATCH") return next();
   const type = context.req.header("content-type");
-  if (!JSON_TYPE.test(type ?? "")) {
-    const got = type === undefined ? "The request has no content-type" : `Got "${type}"`;
-    throw new ProblemError(
-      "unsupported_media_type",
-      `${got}. Send JSON with the header content-type: application/json.`,
-    );
-  }
+  if (type && !JSON_TYPE.test(type)) refuseType(`Got "${type}"`);
   refuseLarge(Number(context.req.header("content-length") ?? 0));
   const text = await context.req.text();
+  if (!type && text !== "") refuseType("The request has no content-type");
   if (text.length * BYTES_A_CHARACTER > MAX_BODY_BYTES) {
     refuseLarge(new TextEncoder().encode(text).length);
   }
@@ -32,6 +27,13 @@ export const readBody = createMiddleware<AppTypes>(async (context, next) => {
   refuseUnstorable(text);
   return next();
 });
+
+function refuseType(what: string): never {
+  throw new ProblemError(
+    "unsupported_media_type",
+    `${what}. Send JSON with the header content-type: application/json.`,
+  );
+}
 
 function refuseLarge(bytes: number): void {
   if (bytes <= MAX_BODY_BYTES) return;

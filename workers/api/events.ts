@@ -2,11 +2,12 @@
  * Events: what is published starts a run of every workflow that listens, in the same commit.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import type { EventRow, StartRow } from "../../database/rows.ts";
+import type { EventRow } from "../../database/rows.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import type { PublishedEvent, PublishEvent } from "../../protocol/http.ts";
-import { newId, newRunId } from "../../protocol/ids.ts";
+import { newId } from "../../protocol/ids.ts";
 import type { Definitions } from "../definitions/definitions.ts";
+import { startRow } from "../definitions/start-row.ts";
 import type { AppTypes } from "../environment.ts";
 import { matchEvent } from "../matching/match-event.ts";
 import { type Started, startAtShard } from "../shard-calls.ts";
@@ -24,7 +25,8 @@ const publish = createRoute({
   tags: ["Events"],
   operationId: "publishEvent",
   summary: "Publish an event",
-  description: "It is stored, and its runs are started, together. A run's input is the payload.",
+  description:
+    "It is stored, and its runs are started, together. A run's input is the payload. A workflow that is paused with `drop` is not started. Runs that the event cancels, by their workflow's `cancelOn`, are cancelled right after.",
   request: { body: json(publishEventSchema) },
   responses: answers(
     {
@@ -74,28 +76,22 @@ function publishAll(
   });
 }
 
-function addEvent(call: StartCall, event: PublishEvent, { version, triggers }: Definitions): void {
+function addEvent(call: StartCall, event: PublishEvent, definitions: Definitions): void {
   const metadata = event.metadata ?? {};
   const payload = event.payload ?? null;
   const id = newId();
-  const started = matchEvent(event.key, triggers).map((listener): StartRow => ({
-    id: newRunId(),
-    w: listener.id,
-    v: listener.version,
-    d: version,
-    n: listener.steps,
-    e: id,
-    i: payload,
-    m: metadata,
-  }));
+  const started = matchEvent(event.key, definitions.triggers).map((listener) =>
+    startRow(definitions, listener, { i: payload, m: metadata, e: id }),
+  );
   const row: EventRow = {
     id,
     k: event.key,
     ik: event.idempotencyKey,
     p: payload,
     m: metadata,
-    d: version,
+    d: definitions.version,
     r: started.map((run) => run.id),
+    c: definitions.awaited.get(event.key),
   };
   call.events.push(row);
   call.runs.push(...started);

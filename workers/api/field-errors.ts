@@ -3,7 +3,7 @@
  * reads on from its path: `runs[3].workflow` "is missing: it must be a string". Pure.
  */
 import type { z } from "zod";
-import type { FieldError } from "./problems.ts";
+import type { FieldError } from "../../protocol/errors.ts";
 
 const MAX_SHOWN = 60; // characters of a wrong value that an error repeats
 

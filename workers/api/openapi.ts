@@ -15,6 +15,11 @@ export function json<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { "application/json": { schema } } } as const;
 }
 
+/** A JSON body that may be left out: then it says nothing, as `{}`. */
+export function optionalJson<Schema extends z.ZodType>(schema: Schema) {
+  return { required: false, content: { "application/json": { schema } } } as const;
+}
+
 type Answer<Schema extends z.ZodType> = {
   description: string;
   content: { "application/json": { schema: Schema } };

@@ -5,11 +5,14 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { classifyFailure } from "../../database/errors.ts";
-import { type Problem, type ProblemCode, PROBLEMS } from "../../protocol/errors.ts";
+import {
+  type FieldError,
+  type Problem,
+  type ProblemCode,
+  PROBLEMS,
+} from "../../protocol/errors.ts";
 import { errorFields } from "../../telemetry/log.ts";
 import type { AppTypes } from "../environment.ts";
-
-export type FieldError = NonNullable<Problem["errors"]>[number];
 
 export class ProblemError extends Error {
   readonly code: ProblemCode;

@@ -2,15 +2,17 @@
  * Runs: start one or many, read, list, wait for a result, read logs.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import type { StartRow } from "../../database/rows.ts";
-import { connectReads, listLogs, listRuns, readResult, readRun } from "../../database/reads.ts";
+import { listLogs } from "../../database/read-logs.ts";
+import { readResult, readRun } from "../../database/read-run.ts";
+import { listRuns } from "../../database/read-runs.ts";
+import { connectReads } from "../../database/reads.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import type { StartedRun, StartRun } from "../../protocol/http.ts";
-import { newRunId } from "../../protocol/ids.ts";
 import { isFinishedRun } from "../../protocol/states.ts";
-import type { Definitions } from "../definitions/definitions.ts";
+import { startRow, workflowToStart } from "../definitions/start-row.ts";
 import type { AppTypes } from "../environment.ts";
 import { callShard, shardOfRun, type Started, startAtShard } from "../shard-calls.ts";
+import { pageOf } from "./fields.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import {
@@ -18,7 +20,6 @@ import {
   listRunsQuery,
   logLineSchema,
   metadataOf,
-  pageOf,
   runParameters,
   runResultSchema,
   runSchema,
@@ -28,7 +29,7 @@ import {
   startRunSchema,
   startRunsSchema,
   waitQuery,
-} from "./schemas.ts";
+} from "./run-schemas.ts";
 
 const start = createRoute({
   method: "post",
@@ -43,7 +44,7 @@ const start = createRoute({
       200: ["The run that had this idempotency key", startedRunSchema],
       201: ["Started", startedRunSchema],
     },
-    [...BODY_PROBLEMS, "workflow_not_found", "overloaded"],
+    [...BODY_PROBLEMS, "workflow_not_found", "workflow_paused", "overloaded"],
   ),
 });
 
@@ -58,6 +59,7 @@ const startMany = createRoute({
   responses: answers({ 201: ["Started", startedRunsSchema] }, [
     ...BODY_PROBLEMS,
     "workflow_not_found",
+    "workflow_paused",
     "overloaded",
   ]),
 });
@@ -134,7 +136,7 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(read, async (context) => {
     const { id } = context.req.valid("param");
     const run = await readRun(connectReads(context.env), context.var.tenant, id);
-    return context.json(run ?? refuseUnknown(id), 200);
+    return context.json(run ?? refuseUnknownRun(id), 200);
   })
   .openapi(result, async (context) => {
     const { id } = context.req.valid("param");
@@ -149,16 +151,16 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
           callShard(context.env, tenant, shardOfRun(id), (stub) =>
             stub.waitForRun(id, Math.max(0, deadline - Date.now())),
           ).catch(() => {}); // without a shard to wait at, what was read is the answer
-    const now = (await readResult(reads, tenant, id)) ?? refuseUnknown(id);
+    const now = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
     if (finished === undefined || isFinishedRun(now.state)) return context.json(now, 200);
     await finished;
-    return context.json((await readResult(reads, tenant, id)) ?? refuseUnknown(id), 200);
+    return context.json((await readResult(reads, tenant, id)) ?? refuseUnknownRun(id), 200);
   })
   .openapi(logs, async (context) => {
     const { id } = context.req.valid("param");
     const page = context.req.valid("query");
     const found = await listLogs(connectReads(context.env), context.var.tenant, id, page);
-    return context.json(found ?? refuseUnknown(id), 200);
+    return context.json(found ?? refuseUnknownRun(id), 200);
   });
 
 function startAll(
@@ -167,40 +169,24 @@ function startAll(
   asked: StartRun[],
 ): Promise<Started> {
   return startAtShard(env, tenant, (definitions): StartCall => {
-    const rows = asked.map((run, index) => startRow(run, definitions, index, asked.length));
+    const rows = asked.map((run, index) => {
+      const where = asked.length === 1 ? "" : `In the body, runs[${index}]: `;
+      const workflow = workflowToStart(definitions, run.workflow, where);
+      const { input = null, metadata = {}, idempotencyKey } = run;
+      return startRow(definitions, workflow, { i: input, m: metadata, k: idempotencyKey });
+    });
     return { events: [], runs: rows, bytes: bodyBytes };
   });
 }
 
-function startRow(run: StartRun, definitions: Definitions, index: number, count: number): StartRow {
-  const workflow = definitions.workflows.get(run.workflow);
-  if (workflow === undefined) {
-    const where = count === 1 ? "No" : `In the body, runs[${index}]: no`;
-    throw new ProblemError(
-      "workflow_not_found",
-      `${where} workflow "${run.workflow}" is registered. Start a worker that has it, or register it with PUT /api/v1/workflows/${run.workflow}.`,
-    );
-  }
-  return {
-    id: newRunId(),
-    w: workflow.id,
-    v: workflow.version,
-    d: definitions.version,
-    n: workflow.steps,
-    k: run.idempotencyKey,
-    i: run.input ?? null,
-    m: run.metadata ?? {},
-  };
-}
-
 /** What the API says of a call's runs: each is new, or the one that had its key first. */
-function startedRuns({ call, outcome }: Started): StartedRun[] {
+export function startedRuns({ call, outcome }: Started): StartedRun[] {
   return call.runs.map(({ id }) => {
     const existing = outcome.starts[id];
     return existing === undefined ? { id, created: true } : { id: existing, created: false };
   });
 }
 
-function refuseUnknown(id: string): never {
+export function refuseUnknownRun(id: string): never {
   throw new ProblemError("run_not_found", `There is no run ${id}.`);
 }

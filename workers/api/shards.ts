@@ -3,7 +3,7 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { AppTypes } from "../environment.ts";
-import { shardStub } from "../shard-calls.ts";
+import { shardNumbers, shardStub } from "../shard-calls.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { shardParameters, shardsSchema } from "./schemas.ts";
@@ -32,8 +32,10 @@ const session = createRoute({
 export const shards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid });
 
 shards.openapi(list, (context) => {
-  const numbers = Array.from({ length: context.var.shards }, (_, number) => number);
-  const paths = numbers.map((number) => ({ number, path: `/api/v1/shards/${number}/session` }));
+  const paths = shardNumbers(context.var.shards).map((number) => ({
+    number,
+    path: `/api/v1/shards/${number}/session`,
+  }));
   return context.json({ shards: paths }, 200);
 });
 

@@ -1,26 +1,37 @@
 /**
- * Workflows: registration, which makes a version when the definition is new, and reading.
+ * Workflows: registration, which makes a version when the definition is new, reading, and pausing.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { queryOverHttp } from "../../database/connect.ts";
-import { registerWorkflow } from "../../database/functions.ts";
-import { connectReads, listWorkflows, readWorkflow } from "../../database/reads.ts";
-import type { WorkflowDefinition } from "../../protocol/http.ts";
+import {
+  pauseWorkflow,
+  type RegisterRequest,
+  registerWorkflow,
+  resumeWorkflow,
+} from "../../database/functions.ts";
+import { listWorkflows, readWorkflow } from "../../database/read-workflows.ts";
+import { connectReads } from "../../database/reads.ts";
+import type { ActiveVersionRow } from "../../database/rows.ts";
+import type { FieldError } from "../../protocol/errors.ts";
+import type { Workflow, WorkflowDefinition } from "../../protocol/http.ts";
 import { newId } from "../../protocol/ids.ts";
-import { buildDag } from "../definitions/dag.ts";
 import { checksumOf } from "../definitions/canonical-json.ts";
+import { buildCancelOn } from "../definitions/cancel-on.ts";
+import { buildDag } from "../definitions/dag.ts";
+import { checkRetryConditions } from "../definitions/retry-conditions.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
 import type { AppTypes } from "../environment.ts";
+import { nudgeShards } from "../shard-calls.ts";
+import { nameParameters, pageOf } from "./fields.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import {
   definitionSchema,
   listWorkflowsQuery,
-  nameParameters,
-  pageOf,
+  pauseWorkflowSchema,
   registeredWorkflowSchema,
   workflowSchema,
-} from "./schemas.ts";
+} from "./workflow-schemas.ts";
 
 const register = createRoute({
   method: "put",
@@ -63,6 +74,31 @@ const read = createRoute({
   ]),
 });
 
+const pause = createRoute({
+  method: "put",
+  path: "/workflows/{name}/pause",
+  tags: ["Workflows"],
+  operationId: "pauseWorkflow",
+  summary: "Pause a workflow",
+  description: "Runs that have been started go on. Pausing a paused one changes its mode.",
+  request: { params: nameParameters, body: json(pauseWorkflowSchema) },
+  responses: answers({ 200: ["Paused", workflowSchema] }, [...BODY_PROBLEMS, "workflow_not_found"]),
+});
+
+const resume = createRoute({
+  method: "delete",
+  path: "/workflows/{name}/pause",
+  tags: ["Workflows"],
+  operationId: "resumeWorkflow",
+  summary: "Resume a paused workflow",
+  description: "The runs that were held begin at once.",
+  request: { params: nameParameters },
+  responses: answers({ 200: ["It takes runs again", workflowSchema] }, [
+    "workflow_not_found",
+    "invalid_request",
+  ]),
+});
+
 export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(register, async (context) => {
     const definition: WorkflowDefinition = context.req.valid("json");
@@ -73,44 +109,23 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
         `The address names "${name}", the definition "${definition.name}". Make them the same.`,
       );
     }
-    const dag = buildDag(definition);
-    if ("findings" in dag) {
-      const [first, ...rest] = dag.findings;
-      const others = rest.length > 0 ? ` (and ${rest.length} more)` : "";
-      throw new ProblemError(
-        "invalid_workflow",
-        `In the body, ${first?.path}: ${first?.message}${others}.`,
-        { fields: dag.findings },
-      );
-    }
     const { tenant, log } = context.var;
-    const {
-      created_at: createdAt,
-      version,
-      created,
-      ...registered
-    } = await registerWorkflow(queryOverHttp(context.env), {
+    const { created, ...registered } = await registerWorkflow(queryOverHttp(context.env), {
       tenant,
       workflow: newId(),
       version: newId(),
       name,
       checksum: await checksumOf(definition),
       definition,
-      dag: dag.rows,
+      timeout: definition.timeoutMs,
+      ...rowsOf(definition),
     });
     if (created) {
       forgetDefinitions(tenant);
-      log.info("workflow.version_created", { workflow_id: registered.id, version: version.number });
+      const { id, version } = registered;
+      log.info("workflow.version_created", { workflow_id: id, version: version.number });
     }
-    const { created_at: versionCreatedAt, ...ofVersion } = version;
-    const body = {
-      id: registered.id,
-      name,
-      createdAt: isoTime(createdAt),
-      version: { ...ofVersion, createdAt: isoTime(versionCreatedAt) },
-      definition,
-      created,
-    };
+    const body = { ...shown(registered), definition, created };
     return created ? context.json(body, 201) : context.json(body, 200);
   })
   .openapi(list, async (context) => {
@@ -124,15 +139,74 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   .openapi(read, async (context) => {
     const { name } = context.req.valid("param");
     const found = await readWorkflow(connectReads(context.env), context.var.tenant, name);
-    if (found === undefined) {
-      throw new ProblemError(
-        "workflow_not_found",
-        `No workflow "${name}" is registered. GET /api/v1/workflows lists those that are.`,
-      );
-    }
-    return context.json(found, 200);
+    return context.json(found ?? refuseUnknown(name), 200);
+  })
+  .openapi(pause, async (context) => {
+    const { name } = context.req.valid("param");
+    const { mode } = context.req.valid("json");
+    const { tenant, log } = context.var;
+    const query = queryOverHttp(context.env);
+    const paused = (await pauseWorkflow(query, tenant, name, mode)) ?? refuseUnknown(name);
+    forgetDefinitions(tenant);
+    log.info("workflow.paused", { workflow_id: paused.id, mode });
+    return context.json(shown(paused), 200);
+  })
+  .openapi(resume, async (context) => {
+    const { name } = context.req.valid("param");
+    const { tenant, log } = context.var;
+    const query = queryOverHttp(context.env);
+    const { shards, ...resumed } =
+      (await resumeWorkflow(query, tenant, name)) ?? refuseUnknown(name);
+    forgetDefinitions(tenant);
+    log.info("workflow.resumed", { workflow_id: resumed.id });
+    await nudgeShards(
+      context.env,
+      log,
+      shards.map((shard) => ({ tenant, shard })),
+    );
+    return context.json(shown(resumed), 200);
   });
+
+/** What is stored beside the definition; one that is wrong is refused with everything that is. */
+function rowsOf(definition: WorkflowDefinition): Pick<RegisterRequest, "dag" | "cancelOn"> {
+  const dag = buildDag(definition);
+  const cancelOn = buildCancelOn(definition);
+  const ofConditions = [...checkRetryConditions(definition), ...cancelOn.findings];
+  if ("findings" in dag) return refuseDefinition([...dag.findings, ...ofConditions]);
+  if (ofConditions.length > 0) return refuseDefinition(ofConditions);
+  return { dag: dag.rows, ...(cancelOn.rows.length > 0 && { cancelOn: cancelOn.rows }) };
+}
+
+function refuseDefinition(findings: FieldError[]): never {
+  const [first, ...rest] = findings;
+  const others = rest.length > 0 ? ` (and ${rest.length} more)` : "";
+  throw new ProblemError(
+    "invalid_workflow",
+    `In the body, ${first?.path}: ${first?.message}${others}.`,
+    { fields: findings },
+  );
+}
+
+function shown({ id, name, created_at, definition, paused, version }: ActiveVersionRow): Workflow {
+  const { created_at: versionCreatedAt, ...ofVersion } = version;
+  return {
+    id,
+    name,
+    createdAt: isoTime(created_at),
+    version: { ...ofVersion, createdAt: isoTime(versionCreatedAt) },
+    // Stored as it was once registered, and checked then.
+    definition: definition as unknown as WorkflowDefinition,
+    paused: paused && { ...paused, at: isoTime(paused.at) },
+  };
+}
 
 function isoTime(text: string): string {
   return new Date(text).toISOString();
+}
+
+function refuseUnknown(name: string): never {
+  throw new ProblemError(
+    "workflow_not_found",
+    `No workflow "${name}" is registered. GET /api/v1/workflows lists those that are.`,
+  );
 }

@@ -2,66 +2,150 @@
  * Checks that a workflow's steps form a DAG and numbers its edges. Pure.
  */
 import type { RegisterRequest } from "../../database/functions.ts";
-import type { WorkflowDefinition } from "../../protocol/http.ts";
-import { DEFAULT_TIMEOUT_MS, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
+import type { FieldError } from "../../protocol/errors.ts";
+import type { ExecutionPolicy, StepDefinition, WorkflowDefinition } from "../../protocol/http.ts";
+import { DEFAULT_BACKOFF, DEFAULT_TIMEOUT_MS, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
 
 export type DagRow = RegisterRequest["dag"][number];
-export type DagFinding = { path: string; message: string };
 
-/** The DAG's rows, or everything that is wrong with it. */
+/** Appended to an action, for what undoes its step. No step's name has a colon. */
+const COMPENSATE = "compensate";
+/** The step that sees to a failed run, and so a name that no other step may have beside it. */
+const ON_FAILURE = "on-failure";
+
+/**
+ * The DAG's rows, or everything that is wrong with it. Steps come first, in the order of the
+ * definition; then what undoes them, then what sees to a failed run: those are no part of the graph.
+ */
 export function buildDag(
   definition: WorkflowDefinition,
-): { rows: DagRow[] } | { findings: DagFinding[] } {
-  const { steps } = definition;
-  const numbers = new Map<string, number>();
-  const findings: DagFinding[] = [];
-  for (const [number, { name }] of steps.entries()) {
-    const first = numbers.get(name);
-    if (first === undefined) numbers.set(name, number);
-    else
-      findings.push({
-        path: `steps[${number}].name`,
-        message: `"${name}" is also the name of steps[${first}]`,
-      });
-  }
-  const rows = steps.map((step, number): DagRow => {
-    const action = step.action ?? `${definition.name}:${step.name}`;
-    if (action.length > MAX_NAME_LENGTH) {
-      findings.push({
-        path: `steps[${number}].action`,
-        message: `"${action}" has ${action.length} characters: shorten a name, or give an action of at most ${MAX_NAME_LENGTH}`,
-      });
-    }
-    const parents = new Set<number>();
-    for (const [index, parent] of (step.parents ?? []).entries()) {
-      const path = `steps[${number}].parents[${index}]`;
-      const found = numbers.get(parent);
-      if (found === undefined) findings.push({ path, message: `there is no step "${parent}"` });
-      else if (parents.has(found)) findings.push({ path, message: `"${parent}" is named twice` });
-      else parents.add(found);
-    }
-    return {
-      step: number,
-      name: step.name,
-      action,
-      parents: [...parents],
-      children: [],
-      descendants: [],
-      timeout: step.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    };
-  });
+): { rows: DagRow[] } | { findings: FieldError[] } {
+  const findings: FieldError[] = [];
+  const numbers = numberSteps(definition, findings);
+  const steps = definition.steps.map((step, number) => stepRow(step, number, numbers, findings));
+  for (const row of steps) row.action ||= `${definition.name}:${row.name}`;
+  const rows = [...steps, ...laterRows(definition, steps)];
+  for (const row of rows) checkAction(row, findings);
   if (findings.length > 0) return { findings };
-  for (const row of rows) for (const parent of row.parents) rows[parent]?.children.push(row.step);
+  for (const row of steps) for (const parent of row.parents) steps[parent]?.children.push(row.step);
 
-  const order = topologicalOrder(rows);
-  if (order.length < rows.length) return { findings: [describeCycle(rows, new Set(order))] };
+  const order = topologicalOrder(steps);
+  if (order.length < steps.length) return { findings: [describeCycle(steps, new Set(order))] };
   for (const number of order.toReversed()) {
-    const row = rows[number];
+    const row = steps[number];
     if (row === undefined) continue;
-    const below = row.children.flatMap((child) => [child, ...(rows[child]?.descendants ?? [])]);
+    const below = row.children.flatMap((child) => [child, ...(steps[child]?.descendants ?? [])]);
     row.descendants = [...new Set(below)].toSorted((a, b) => a - b);
   }
   return { rows };
+}
+
+function numberSteps(
+  { steps, onFailure }: WorkflowDefinition,
+  findings: FieldError[],
+): Map<string, number> {
+  const numbers = new Map<string, number>();
+  for (const [number, { name }] of steps.entries()) {
+    const path = `steps[${number}].name`;
+    const first = numbers.get(name);
+    if (first !== undefined) {
+      findings.push({ path, message: `"${name}" is also the name of steps[${first}]` });
+    } else if (name === ON_FAILURE && onFailure !== undefined) {
+      findings.push({ path, message: `"${name}" is the name of the workflow's onFailure` });
+    } else {
+      numbers.set(name, number);
+    }
+  }
+  return numbers;
+}
+
+function stepRow(
+  step: StepDefinition,
+  number: number,
+  numbers: Map<string, number>,
+  findings: FieldError[],
+): DagRow {
+  const parents = new Set<number>();
+  for (const [index, parent] of (step.parents ?? []).entries()) {
+    const path = `steps[${number}].parents[${index}]`;
+    const found = numbers.get(parent);
+    if (found === undefined) findings.push({ path, message: `there is no step "${parent}"` });
+    else if (parents.has(found)) findings.push({ path, message: `"${parent}" is named twice` });
+    else parents.add(found);
+  }
+  return {
+    step: number,
+    name: step.name,
+    action: step.action ?? "",
+    kind: "step",
+    parents: [...parents],
+    schedule: step.scheduleTimeoutMs,
+    ...execution(step),
+  };
+}
+
+/** The rows of steps that only exist in runs that fail. */
+function laterRows({ name, steps, onFailure }: WorkflowDefinition, rows: DagRow[]): DagRow[] {
+  const later: DagRow[] = [];
+  for (const [number, { compensate }] of steps.entries()) {
+    const row = rows[number];
+    if (row === undefined || compensate === undefined) continue;
+    later.push({
+      step: rows.length + later.length,
+      name: `${row.name}:${COMPENSATE}`,
+      action: `${name}:${row.name}:${COMPENSATE}`,
+      kind: "compensate",
+      parents: [number, ...row.parents], // whose outputs it is given
+      compensates: number,
+      ...execution(compensate),
+    });
+  }
+  if (onFailure !== undefined) {
+    later.push({
+      step: rows.length + later.length,
+      name: ON_FAILURE,
+      action: `${name}:${ON_FAILURE}`,
+      kind: "on_failure",
+      parents: [],
+      ...execution(onFailure),
+    });
+  }
+  return later;
+}
+
+function execution({
+  timeoutMs,
+  retries = 0,
+  backoff,
+  retryIf,
+}: ExecutionPolicy): Pick<DagRow, "children" | "descendants" | "timeout" | "retry"> {
+  const retry = {
+    retries,
+    backoff: { ...DEFAULT_BACKOFF, ...backoff },
+    ...(retryIf !== undefined && { retryIf }),
+  };
+  return {
+    children: [],
+    descendants: [],
+    timeout: timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    retry: retries > 0 ? retry : undefined,
+  };
+}
+
+function checkAction({ kind, step, action, compensates }: DagRow, findings: FieldError[]): void {
+  if (action.length <= MAX_NAME_LENGTH) return;
+  const what = `"${action}" has ${action.length} characters: shorten a name`;
+  findings.push(
+    kind === "step"
+      ? {
+          path: `steps[${step}].action`,
+          message: `${what}, or give an action of at most ${MAX_NAME_LENGTH}`,
+        }
+      : {
+          path: compensates === undefined ? "onFailure" : `steps[${compensates}].compensate`,
+          message: `${what}, to at most ${MAX_NAME_LENGTH} together`,
+        },
+  );
 }
 
 /** Steps with every parent before its children; those on or below a cycle are left out. */
@@ -78,7 +162,7 @@ function topologicalOrder(rows: DagRow[]): number[] {
 }
 
 /** Follows parents that never complete until one comes round again. */
-function describeCycle(rows: DagRow[], ordered: Set<number>): DagFinding {
+function describeCycle(rows: DagRow[], ordered: Set<number>): FieldError {
   const path: number[] = [];
   let step = rows.findIndex(({ step: number }) => !ordered.has(number));
   while (!path.includes(step)) {

@@ -10,10 +10,14 @@ import { type Triggers, compileTriggers } from "../matching/match-event.ts";
 
 const MAX_TENANTS = 1_000; // tenants whose definitions one isolate remembers
 
+export type DefinedWorkflow = DefinitionsRow["workflows"][number];
+
 export interface Definitions {
   version: number;
-  workflows: Map<string, DefinitionsRow["workflows"][number]>;
-  triggers: Triggers;
+  workflows: Map<string, DefinedWorkflow>;
+  triggers: Triggers<DefinedWorkflow>;
+  /** By key of an event that cancels runs: where in it the values are by which those are found. */
+  awaited: ReadonlyMap<string, { p: string[] }[]>;
 }
 
 const remembered = new Map<string, Definitions>();
@@ -49,6 +53,16 @@ async function read(env: Environment, tenant: string): Promise<Definitions> {
   return {
     version: row.version,
     workflows: new Map(row.workflows.map((workflow) => [workflow.name, workflow])),
-    triggers: compileTriggers(row.workflows),
+    // A workflow that takes no runs listens to nothing.
+    triggers: compileTriggers(row.workflows.filter(({ paused }) => paused !== "drop")),
+    awaited: pathsByEvent(row.awaited),
   };
+}
+
+function pathsByEvent(awaited: DefinitionsRow["awaited"]): Definitions["awaited"] {
+  const byEvent = new Map<string, { p: string[] }[]>();
+  for (const { event, path: p } of awaited) {
+    byEvent.set(event, [...(byEvent.get(event) ?? []), { p }]);
+  }
+  return byEvent;
 }

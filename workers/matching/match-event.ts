@@ -3,21 +3,19 @@
  */
 
 export interface Listener {
-  id: string;
-  version: string;
-  /** How many it has. */
-  steps: number;
   events: string[];
 }
 
 /** Listeners by exact key and by prefix, for one look-up an event. */
-export interface Triggers {
-  exact: Map<string, Listener[]>;
-  prefixes: { prefix: string; listener: Listener }[];
+export interface Triggers<Workflow extends Listener> {
+  exact: Map<string, Workflow[]>;
+  prefixes: { prefix: string; listener: Workflow }[];
 }
 
-export function compileTriggers(listeners: Listener[]): Triggers {
-  const triggers: Triggers = { exact: new Map(), prefixes: [] };
+export function compileTriggers<Workflow extends Listener>(
+  listeners: Workflow[],
+): Triggers<Workflow> {
+  const triggers: Triggers<Workflow> = { exact: new Map(), prefixes: [] };
   for (const listener of listeners) {
     for (const key of listener.events) {
       if (key.endsWith("*")) triggers.prefixes.push({ prefix: key.slice(0, -1), listener });
@@ -28,7 +26,10 @@ export function compileTriggers(listeners: Listener[]): Triggers {
 }
 
 /** Each listener once, however many of its keys match. */
-export function matchEvent(key: string, { exact, prefixes }: Triggers): Listener[] {
+export function matchEvent<Workflow extends Listener>(
+  key: string,
+  { exact, prefixes }: Triggers<Workflow>,
+): Workflow[] {
   const matched = new Set(exact.get(key));
   for (const { prefix, listener } of prefixes) if (key.startsWith(prefix)) matched.add(listener);
   return [...matched];

@@ -1,0 +1,179 @@
+/**
+ * One run as the API shows it: with its tasks, attempts, outputs and children, or its result alone.
+ */
+import { and, asc, between, eq } from "drizzle-orm";
+import type { TaskErrorCode } from "../protocol/errors.ts";
+import type { Attempt, Run, RunResult, Task } from "../protocol/http.ts";
+import { lastTaskId } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
+import { type AttemptOutcome, isFinishedRun } from "../protocol/states.ts";
+import { runColumns, toSummary } from "./read-runs.ts";
+import { isoTime, type Reads } from "./reads.ts";
+import {
+  childRun,
+  dag,
+  task,
+  taskAttempt,
+  taskOutput,
+  timer,
+  workflow,
+  workflowRun,
+  workflowVersion,
+} from "./schema.ts";
+
+/** Children that are shown of one run; a run with more of them is read by their own parent. */
+const MAX_CHILDREN = 1_000;
+
+type TaskRow = typeof task.$inferSelect;
+
+/** A run with everything that is known of it. */
+export async function readRun(reads: Reads, tenant: string, id: string): Promise<Run | undefined> {
+  const ofRun = and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id));
+  const [runs, tasks, attempts, children] = await reads.batch([
+    reads
+      .select({
+        ...runColumns,
+        input: workflowRun.input,
+        error: workflowRun.error,
+        reused: workflowRun.reused,
+      })
+      .from(workflowRun)
+      .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
+      .innerJoin(workflowVersion, eq(workflowVersion.id, workflowRun.versionId))
+      .where(ofRun),
+    reads
+      .select({
+        task,
+        output: taskOutput.output,
+        name: dag.name,
+        kind: dag.kind,
+        action: dag.action,
+        parents: dag.parents,
+        retryAt: timer.dueAt,
+      })
+      .from(workflowRun)
+      .innerJoin(task, between(task.id, id, lastTaskId(id)))
+      .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
+      .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
+      .leftJoin(timer, and(eq(timer.id, task.id), eq(timer.kind, "retry")))
+      .where(ofRun)
+      .orderBy(task.id),
+    reads
+      .select({ attempt: taskAttempt })
+      .from(workflowRun)
+      .innerJoin(taskAttempt, between(taskAttempt.taskId, id, lastTaskId(id)))
+      .where(ofRun)
+      .orderBy(taskAttempt.taskId, taskAttempt.attempt),
+    reads
+      .select({ child: childRun })
+      .from(workflowRun)
+      .innerJoin(childRun, between(childRun.parentId, id, lastTaskId(id)))
+      .where(ofRun)
+      .orderBy(asc(childRun.parentId), asc(childRun.key))
+      .limit(MAX_CHILDREN),
+  ]);
+  const [run] = runs;
+  if (run === undefined) return undefined;
+  // What a replay reuses was attempted in the run that it repeats.
+  const isReused = ({ step }: TaskRow): boolean => run.reused?.includes(step) === true;
+  const names = new Map(tasks.map(({ task: { step }, name }) => [step, name]));
+  return {
+    ...toSummary(run),
+    input: run.input,
+    error: run.error,
+    tasks: tasks.map((row): Task => ({
+      id: row.task.id,
+      step: row.name,
+      kind: row.kind,
+      action: row.action,
+      parents: row.parents.map((parent) => names.get(parent) ?? ""),
+      state: row.task.state,
+      attempts: [
+        ...attempts.filter(({ attempt }) => attempt.taskId === row.task.id).map(toAttempt),
+        ...(isReused(row.task) ? [] : lastAttempt(row.task)),
+      ],
+      output: row.output,
+      error: row.task.error,
+      queuedAt: isoTime(row.task.queuedAt),
+      startedAt: isoTime(row.task.startedAt),
+      finishedAt: isoTime(row.task.finishedAt),
+      retryAt: isoTime(row.retryAt),
+      children: children
+        .filter(({ child }) => child.parentId === row.task.id)
+        .map(({ child: { key, runId, isDetached } }) => ({ key, run: runId, isDetached })),
+    })),
+  };
+}
+
+export async function readResult(
+  reads: Reads,
+  tenant: string,
+  id: string,
+): Promise<RunResult | undefined> {
+  const rows = await reads
+    .select({
+      state: workflowRun.state,
+      runError: workflowRun.error,
+      name: dag.name,
+      taskState: task.state,
+      output: taskOutput.output,
+      error: task.error,
+    })
+    .from(workflowRun)
+    .innerJoin(task, between(task.id, id, lastTaskId(id)))
+    .innerJoin(
+      dag,
+      and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step), eq(dag.kind, "step")),
+    )
+    .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
+    .where(and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id)))
+    .orderBy(task.id);
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const { state, runError } = first;
+  const outputs: { [step: string]: Json } = {};
+  for (const { name, taskState, output } of rows) {
+    if (taskState === "completed") outputs[name] = output;
+  }
+  return { id, state, outputs, error: isFinishedRun(state) ? whyEnded(rows, runError) : null };
+}
+
+/** The first failed step's error, or the run's own. */
+function whyEnded(
+  steps: { name: string; taskState: TaskRow["state"]; error: TaskRow["error"] }[],
+  runError: Run["error"],
+): RunResult["error"] {
+  const failed = steps.find(({ taskState }) => taskState === "failed");
+  if (failed?.error) return { ...failed.error, step: failed.name };
+  return runError && { ...runError, step: null };
+}
+
+function toAttempt({ attempt: row }: { attempt: typeof taskAttempt.$inferSelect }): Attempt {
+  const { attempt, outcome, worker, startedAt, finishedAt, error } = row;
+  const times = { startedAt: isoTime(startedAt), finishedAt: isoTime(finishedAt) };
+  return { attempt, outcome, worker, ...times, error };
+}
+
+/** The attempt that ended the task is the task's own row. */
+function lastAttempt(row: TaskRow): Attempt[] {
+  const { attempt, worker, startedAt, finishedAt, error } = row;
+  const outcome = lastOutcome(row);
+  if (finishedAt === null || outcome === undefined) return [];
+  const times = { startedAt: isoTime(startedAt), finishedAt: isoTime(finishedAt) };
+  return [{ attempt, outcome, worker, ...times, error }];
+}
+
+/** How a task failed tells how its last attempt ended, where that is not the same word. */
+const OUTCOMES: Partial<Record<TaskErrorCode, AttemptOutcome>> = {
+  execution_timeout: "timed_out",
+  worker_lost: "lost",
+  not_received: "lost",
+};
+
+/** Undefined when the task ended without an attempt: in the queue, or while it waited. */
+function lastOutcome({ state, worker, error }: TaskRow): AttemptOutcome | undefined {
+  if (state === "completed") return "completed";
+  if (state === "cancelled") return worker === null ? undefined : "cancelled";
+  if (state !== "failed" || error?.code === "schedule_timeout") return undefined;
+  return (error && OUTCOMES[error.code]) ?? "failed";
+}

@@ -1,0 +1,17 @@
+/**
+ * Errors that the shard gives tasks and runs, by their code.
+ */
+import type { TaskError, TaskErrorCode } from "../../protocol/errors.ts";
+
+const ERROR_NAMES: Partial<Record<TaskErrorCode, string>> = {
+  execution_timeout: "ExecutionTimeout",
+  schedule_timeout: "ScheduleTimeout",
+  worker_lost: "WorkerLost",
+  not_received: "NotReceived",
+  run_timeout: "RunTimeout",
+  cancelled: "Cancelled",
+};
+
+export function errorOf(code: TaskErrorCode, message: string): TaskError {
+  return { code, name: ERROR_NAMES[code] ?? "Error", message };
+}

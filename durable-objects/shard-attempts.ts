@@ -1,0 +1,316 @@
+/**
+ * Attempts in workers' hands: hands tasks out under leases, reads what workers report of them, and
+ * ends the ones that time, a vanished worker or a cancelled run has ended. Whether a failed attempt
+ * is followed by another is decided here, never by a worker.
+ */
+import type { ResultRow } from "../database/rows.ts";
+import type { TaskError } from "../protocol/errors.ts";
+import { runIdOf } from "../protocol/ids.ts";
+import { MAX_RESCUES } from "../protocol/limits.ts";
+import { CANCEL_GRACE_MS, type CancelReason } from "../protocol/session.ts";
+import { type Lease, leaseKey } from "./dispatcher/leases.ts";
+import { START_RECORD_MS } from "./dispatcher/limits.ts";
+import { errorOf } from "./dispatcher/task-errors.ts";
+import { retryDelayMs } from "./dispatcher/retries.ts";
+import type { Session } from "./dispatcher/roster.ts";
+import { type Placement, place } from "./dispatcher/scheduler.ts";
+import type { ReadyTask } from "./dispatcher/window.ts";
+import type { ShardState } from "./shard-state.ts";
+
+/** What a worker's report says of its attempt. */
+export interface Report {
+  outcome: "completed" | "failed";
+  output?: ResultRow["o"];
+  error?: TaskError;
+  startedAt: number;
+  finishedAt: number;
+  /** Of the frame it came in. */
+  bytes: number;
+}
+
+/** Said of a task that is given to no further worker. */
+const TOO_OFTEN = ` It was the ${MAX_RESCUES + 1}th worker that this task was lost with.`;
+
+export class ShardAttempts {
+  #state: ShardState;
+  /** When the first deadline is that has been set since `dispatch` last told of one. */
+  #due = Number.POSITIVE_INFINITY;
+
+  constructor(state: ShardState) {
+    this.#state = state;
+  }
+
+  /** A deadline has been set, perhaps before the alarm that stands. */
+  noteDue(at: number): void {
+    this.#due = Math.min(this.#due, at);
+  }
+
+  /** Places ready tasks and sends each to its session, leased. The time they need an alarm, if any. */
+  dispatch(now: number): number {
+    const { window, roster, leases, storage } = this.#state;
+    for (const task of window.expire(now)) this.#expire(task, now);
+    const placed = place(window, roster).map((placement) => this.#lease(placement, now));
+    for (const lease of placed) {
+      leases.hold(lease);
+      this.noteDue(Math.min(lease.deadline, now + START_RECORD_MS));
+    }
+    storage.writeLeases(placed);
+    const due = this.#due;
+    this.#due = Number.POSITIVE_INFINITY;
+    return due;
+  }
+
+  /** Ends what has run out of time: attempts, receipts, slots that were not let go of. */
+  enforceDeadlines(now: number): void {
+    const { leases, log } = this.#state;
+    for (const lease of leases.overdue(now)) {
+      const limitMs = lease.deadline - lease.sentAt;
+      const error = errorOf("execution_timeout", `The attempt took longer than ${limitMs} ms.`);
+      this.#stop(lease, { s: "timed_out", e: error }, "execution_timeout", now);
+      log.warn("task.timed_out", { ...idsOf(lease), limit_ms: limitMs });
+    }
+    for (const lease of leases.unreceived(now)) this.#revoke(lease, now);
+    for (const lease of leases.unreleased(now)) {
+      log.warn("task.not_released", idsOf(lease));
+      this.release(lease);
+    }
+  }
+
+  /** Writes down who has the attempts that run long. */
+  recordStarts(now: number): void {
+    const { leases, roster, committer } = this.#state;
+    for (const lease of leases.unrecorded(now)) {
+      lease.isStartRecorded = true;
+      const { task: t, run: r, attempt: a, sentAt: b } = lease;
+      const w = roster.find(lease.session)?.worker ?? "";
+      committer.add({ kind: "started", row: { t, r, a, w, b }, bytes: 0 });
+    }
+  }
+
+  /** The worker's report, made part of the next commit. */
+  report(lease: Lease, session: Session, report: Report, now: number): void {
+    const { outcome: s, output: o, error: e, startedAt: b, finishedAt: f, bytes } = report;
+    lease.state = "ending";
+    session.letGo(leaseKey(lease));
+    this.#addResult(
+      lease,
+      { s, ...(s === "completed" && { o: o ?? null }), ...(e && { e }), b, f },
+      now,
+      {
+        session: session.id,
+        bytes,
+      },
+    );
+  }
+
+  /** The attempt never came to its worker's hands: its connection broke. */
+  loseOnTheWay(lease: Lease, now: number): void {
+    lease.state = "ending";
+    this.#state.roster.find(lease.session)?.letGo(leaseKey(lease));
+    const error = errorOf("not_received", "The task went down with its worker's connection.");
+    this.#addResult(lease, { s: "lost", e: error, b: lease.sentAt, f: now }, now);
+  }
+
+  /** Ends every attempt of a session that has ended; says how many go to other workers. */
+  rescueAll(session: Session, why: string, now: number): number {
+    let rescued = 0;
+    for (const lease of this.#state.leases.ofSession(session.id)) {
+      if (lease.state !== "held") {
+        this.release(lease);
+        continue;
+      }
+      rescued++;
+      this.#rescue(lease, `The worker ${session.worker} ${why}.`, now);
+    }
+    return rescued;
+  }
+
+  /** Ends attempts whose session ended in an earlier life, which did not come to telling Postgres. */
+  rescueOrphans(now: number): void {
+    const { leases, roster } = this.#state;
+    for (const lease of leases.all()) {
+      if (roster.find(lease.session)) continue;
+      if (lease.state === "held") this.#rescue(lease, "Its worker had vanished.", now);
+      else this.release(lease);
+    }
+  }
+
+  /** The run of these attempts was cancelled, durably: their workers are told. */
+  cancel(leases: readonly Lease[], reason: CancelReason, now: number): void {
+    for (const lease of leases) {
+      if (lease.state !== "held") continue; // its own result is on the way, and will be too late
+      this.#state.leases.cancel(lease);
+      this.#askToStop(lease, reason, now);
+    }
+    this.#state.storage.writeLeases(leases.filter(({ state }) => state === "cancelled"));
+  }
+
+  /** The worker has let go of an attempt that is over, or has had its time to. */
+  release(lease: Lease): void {
+    const { leases, roster, storage } = this.#state;
+    roster.find(lease.session)?.letGo(leaseKey(lease));
+    lease.isReleased = true;
+    if (lease.state !== "cancelled") return;
+    leases.end(lease);
+    storage.deleteLeases([lease]);
+  }
+
+  /** The commit that ends these attempts has landed. */
+  endAll(ended: readonly Lease[]): void {
+    const { leases, roster, storage } = this.#state;
+    const cancelled: Lease[] = [];
+    const gone: Lease[] = [];
+    for (const lease of ended) {
+      if (lease.state === "cancelling" && !lease.isReleased) {
+        leases.cancel(lease);
+        this.noteDue(lease.releaseBy);
+        cancelled.push(lease);
+      } else {
+        leases.end(lease);
+        roster.find(lease.session)?.letGo(leaseKey(lease));
+        gone.push(lease);
+      }
+    }
+    storage.writeLeases(cancelled);
+    storage.deleteLeases(gone);
+  }
+
+  #rescue(lease: Lease, why: string, now: number): void {
+    lease.state = "ending";
+    const isLast = lease.rescues >= MAX_RESCUES;
+    const error = errorOf("worker_lost", isLast ? why + TOO_OFTEN : why);
+    const row = { s: "lost" as const, e: error, b: lease.sentAt, f: now };
+    this.#addResult(lease, isLast ? { ...row, x: true } : row, now);
+  }
+
+  /** No worker has said that the task arrived: another gets it, and this one no more for now. */
+  #revoke(lease: Lease, now: number): void {
+    const { roster, log } = this.#state;
+    const session = roster.find(lease.session);
+    if (session) session.isStalled = true;
+    const message = `The worker ${session?.worker ?? ""} did not confirm the task in time.`;
+    this.#stop(lease, { s: "lost", e: errorOf("not_received", message) }, "lost", now);
+    log.warn("task.not_received", idsOf(lease));
+  }
+
+  /** Ends an attempt that its worker is at: its slot is free when the worker says so. */
+  #stop(lease: Lease, row: Pick<ResultRow, "s" | "e">, reason: CancelReason, now: number): void {
+    lease.state = "cancelling";
+    this.#addResult(lease, { ...row, b: lease.sentAt, f: now }, now);
+    this.#askToStop(lease, reason, now);
+  }
+
+  #askToStop(lease: Lease, reason: CancelReason, now: number): void {
+    const { task, attempt, session } = lease;
+    lease.releaseBy = now + CANCEL_GRACE_MS;
+    this.noteDue(lease.releaseBy);
+    this.#state.outbox.add(session, { type: "cancel", task, attempt, reason });
+  }
+
+  #addResult(
+    lease: Lease,
+    row: Pick<ResultRow, "s" | "o" | "e" | "b" | "f" | "x">,
+    now: number,
+    { session, bytes }: { session?: string; bytes: number } = { bytes: 0 },
+  ): void {
+    const { committer, roster } = this.#state;
+    const d = this.#retryAt(lease, row, now);
+    const w = roster.find(lease.session)?.worker;
+    const { task: t, run: r, attempt: a, version, step } = lease;
+    committer.add({
+      kind: "result",
+      bytes,
+      session,
+      version,
+      step,
+      row: { t, r, a, w, ...row, ...(d !== undefined && { d }) },
+    });
+  }
+
+  /** When the next attempt of a failed one is due; undefined when there is none. */
+  #retryAt(
+    lease: Lease,
+    { s, e: error }: Pick<ResultRow, "s" | "e">,
+    now: number,
+  ): number | undefined {
+    if (error === undefined || (s !== "failed" && s !== "timed_out")) return undefined;
+    const { attempt, failures, retry } = lease;
+    const chance = { random: Math.random, allows: this.#state.allowsRetry };
+    const delayMs = retryDelayMs(retry, { error, attempt, failures }, chance);
+    return delayMs === undefined ? undefined : now + delayMs;
+  }
+
+  /** A task has been queued for too long: it fails without an attempt. */
+  #expire(task: ReadyTask, now: number): void {
+    const { committer, versions, log } = this.#state;
+    const limitMs = versions.step(task.version, task.step)?.scheduleTimeoutMs ?? 0;
+    const message = `No worker had room for the task within ${limitMs} ms.`;
+    log.warn("task.expired", { run_id: task.run, task_id: task.id, limit_ms: limitMs });
+    committer.add({
+      kind: "result",
+      bytes: 0,
+      session: undefined,
+      version: task.version,
+      step: task.step,
+      row: {
+        t: task.id,
+        r: task.run,
+        a: task.attempt,
+        s: "failed",
+        e: errorOf("schedule_timeout", message),
+        f: now,
+      },
+    });
+  }
+
+  #lease({ task, session }: Placement, now: number): Lease {
+    const version = this.#state.versions.find(task.version);
+    const step = version?.steps[task.step];
+    if (version === undefined || step === undefined) {
+      throw new Error(`Task ${task.id} was placed before version ${task.version} was read`);
+    }
+    const { id, run, attempt, input, parents, metadata, queuedAt, failed } = task;
+    this.#state.outbox.add(session.id, {
+      type: "task",
+      task: id,
+      run,
+      shard: this.#state.name.shard,
+      attempt,
+      workflow: version.workflow,
+      version: version.number,
+      step: step.name,
+      action: step.action,
+      input,
+      parents,
+      metadata,
+      timeoutMs: step.timeoutMs,
+      queuedAt,
+      ...(failed && { failures: failed }),
+    });
+    return {
+      task: id,
+      run,
+      attempt,
+      session: session.id,
+      version: task.version,
+      step: task.step,
+      kind: step.kind,
+      failures: task.failures ?? 0,
+      rescues: task.rescues ?? 0,
+      retry: step.retry,
+      sentAt: now,
+      deadline: now + step.timeoutMs,
+      leftMs: undefined,
+      state: "held",
+      releaseBy: Number.POSITIVE_INFINITY,
+      isReceived: false,
+      isReleased: false,
+      isStartRecorded: false,
+      isEndUnknown: false,
+    };
+  }
+}
+
+function idsOf({ task, attempt, session }: Lease): Record<string, string | number> {
+  return { run_id: runIdOf(task), task_id: task, attempt, session_id: session };
+}

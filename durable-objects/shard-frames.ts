@@ -1,0 +1,178 @@
+/**
+ * What workers say of the attempts in their hands, frame by frame: each becomes a transition, or a
+ * change of the attempt's lease. A frame about an attempt that is not the sender's changes nothing.
+ */
+import type { ResultRow } from "../database/rows.ts";
+import { newRunId } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
+import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
+import type { AttemptRef, SpawnFrame, WorkerFrame } from "../protocol/session.ts";
+import { type Lease, leaseKey } from "./dispatcher/leases.ts";
+import type { Session } from "./dispatcher/roster.ts";
+import type { ShardAttempts } from "./shard-attempts.ts";
+import type { ShardState } from "./shard-state.ts";
+
+/** Frames about attempts. */
+export type AttemptFrame = Exclude<
+  WorkerFrame,
+  { type: "hello" | "pause" | "resume" | "drain" | "received" }
+>;
+type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" }>;
+
+export class ShardFrames {
+  #state: ShardState;
+  #attempts: ShardAttempts;
+
+  constructor(state: ShardState, attempts: ShardAttempts) {
+    this.#state = state;
+    this.#attempts = attempts;
+  }
+
+  /** These attempts have arrived. */
+  receive(session: Session, attempts: readonly AttemptRef[]): void {
+    for (const ref of attempts) {
+      const lease = this.#leaseOf(session, ref);
+      if (lease) lease.isReceived = true;
+    }
+  }
+
+  /** @param isLarge Whether the frame came in a message in which an output may be too large. */
+  read(session: Session, frame: AttemptFrame, bytes: number, isLarge: boolean, now: number): void {
+    const lease = this.#leaseOf(session, frame);
+    if (frame.type === "completed" || frame.type === "failed") {
+      return this.#readReport(session, lease, frame, bytes, isLarge, now);
+    }
+    if (frame.type === "released") {
+      if (lease && lease.state !== "held") this.#attempts.release(lease);
+      return;
+    }
+    if (lease?.state !== "held") {
+      if (frame.type === "extend" || frame.type === "spawn") this.#answerStale(session, frame);
+      return;
+    }
+    lease.isReceived = true;
+    switch (frame.type) {
+      case "log": {
+        const { task: t, attempt: a, first: n, lines: l } = frame;
+        return this.#state.committer.add({ kind: "log", row: { t, a, n, l }, bytes });
+      }
+      case "extend": {
+        const { task, attempt, timeoutMs } = frame;
+        if (lease.leftMs === undefined) lease.deadline = now + timeoutMs;
+        else lease.leftMs = timeoutMs;
+        this.#attempts.noteDue(lease.deadline);
+        this.#state.storage.writeLeases([lease]);
+        return this.#state.outbox.add(session.id, { type: "extended", task, attempt, timeoutMs });
+      }
+      case "spawn":
+        return this.#readSpawn(session, lease, frame, bytes);
+      case "waiting":
+        if (lease.leftMs !== undefined) return;
+        lease.leftMs = Math.max(0, lease.deadline - now);
+        lease.deadline = Number.POSITIVE_INFINITY;
+        return this.#keepSlot(session, lease);
+      case "working":
+        if (lease.leftMs === undefined) return;
+        lease.deadline = now + lease.leftMs;
+        lease.leftMs = undefined;
+        return this.#keepSlot(session, lease);
+    }
+  }
+
+  #readReport(
+    session: Session,
+    lease: Lease | undefined,
+    frame: ReportFrame,
+    bytes: number,
+    isLarge: boolean,
+    now: number,
+  ): void {
+    const { task, attempt } = frame;
+    if (lease === undefined || lease.isEndUnknown) {
+      // Not leased to this session: perhaps recorded before a reconnect. Postgres knows.
+      if (lease) this.#attempts.release(lease);
+      const row = { t: task, a: attempt };
+      this.#state.committer.add({ kind: "ask", row, bytes: 0, session: session.id });
+    } else if (lease.state === "held") {
+      const report = { ...outcomeOf(frame, isLarge), ...timesOf(frame, lease.sentAt, now), bytes };
+      this.#attempts.report(lease, session, report, now);
+    } else if (lease.state !== "ending") {
+      // Its end was decided without it; that it has ended frees the slot.
+      this.#attempts.release(lease);
+      this.#answerStale(session, frame);
+    } // else sent again while on its way: answered when it lands
+  }
+
+  #readSpawn(session: Session, lease: Lease, { children }: SpawnFrame, bytes: number): void {
+    const { task: t, run: r, attempt: a } = lease;
+    const c = children.map(
+      ({ key: k, workflow: w, input: i, metadata: m, isDetached: x = false }) => ({
+        k,
+        id: newRunId(),
+        w,
+        i,
+        m,
+        x,
+      }),
+    );
+    this.#state.committer.add({ kind: "spawn", bytes, session: session.id, row: { t, r, a, c } });
+  }
+
+  #keepSlot(session: Session, lease: Lease): void {
+    session.hold(leaseKey(lease), lease.leftMs !== undefined);
+    this.#attempts.noteDue(lease.deadline);
+    this.#state.storage.writeLeases([lease]);
+  }
+
+  #answerStale({ id }: Session, { task, attempt }: AttemptRef): void {
+    this.#state.outbox.add(id, { type: "stale", task, attempt });
+  }
+
+  #leaseOf(session: Session, { task, attempt }: AttemptRef): Lease | undefined {
+    const lease = this.#state.leases.find(task, attempt);
+    return lease?.session === session.id ? lease : undefined;
+  }
+}
+
+/**
+ * When the handler ran, moved to where it can have: after the task was sent, and before its result came.
+ * Workers' clocks differ, and the order in which steps ended decides the order in which they are undone.
+ */
+function timesOf(
+  { startedAt, finishedAt }: ReportFrame,
+  sentAt: number,
+  now: number,
+): { startedAt: number; finishedAt: number } {
+  const early = Math.max(0, sentAt - startedAt);
+  const late = Math.max(0, finishedAt + early - now);
+  const moved = early - late;
+  return {
+    startedAt: Math.max(sentAt, startedAt + moved),
+    finishedAt: Math.max(sentAt, finishedAt + moved),
+  };
+}
+
+/** What a report says of its attempt. An output that is too large is an error of it. */
+function outcomeOf(
+  frame: ReportFrame,
+  isLarge: boolean,
+): { outcome: "completed"; output: ResultRow["o"] } | { outcome: "failed"; error: ErrorRow } {
+  if (frame.type === "failed") return { outcome: "failed", error: frame.error };
+  const bytes = isLarge ? bytesOf(frame.output) : 0;
+  if (bytes <= MAX_PAYLOAD_BYTES) return { outcome: "completed", output: frame.output };
+  const message = `The output is ${bytes} bytes of JSON; at most ${MAX_PAYLOAD_BYTES} are kept.`;
+  return {
+    outcome: "failed",
+    error: { code: "payload_too_large", name: "PayloadTooLarge", message },
+  };
+}
+type ErrorRow = NonNullable<ResultRow["e"]>;
+
+/** Of its JSON; 0 when it can't be written, which its commit will find. */
+function bytesOf(output: Json): number {
+  try {
+    return new TextEncoder().encode(JSON.stringify(output)).length;
+  } catch {
+    return 0;
+  }
+}

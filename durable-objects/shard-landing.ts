@@ -1,0 +1,222 @@
+/**
+ * Lets out what a commit has set free once it has landed: answers to API calls, acknowledgements to
+ * workers, ready tasks into the window. Nothing is told before it is durable.
+ */
+import type { CommitReply, FinishedRow, ReadyRow, SpawnedRow } from "../database/rows.ts";
+import { taskId } from "../protocol/ids.ts";
+import type { ShardFrame, SpawnedFrame } from "../protocol/session.ts";
+import type { StepKind } from "../protocol/states.ts";
+import type { Flight, RunEnd } from "./dispatcher/committer.ts";
+import type { Lease } from "./dispatcher/leases.ts";
+import { AGENDA_PAGE } from "./dispatcher/limits.ts";
+import { isReadyAtStart, type StartCall, type Transition } from "./dispatcher/transitions.ts";
+import type { ShardAttempts } from "./shard-attempts.ts";
+import type { ShardMatches } from "./shard-matches.ts";
+import type { ShardState } from "./shard-state.ts";
+
+type Spawn = Extract<Transition, { kind: "spawn" }>;
+
+export class ShardLanding {
+  #state: ShardState;
+  #attempts: ShardAttempts;
+  #matches: ShardMatches;
+
+  constructor(state: ShardState, attempts: ShardAttempts, matches: ShardMatches) {
+    this.#state = state;
+    this.#attempts = attempts;
+    this.#matches = matches;
+  }
+
+  land(flight: Flight, reply: CommitReply, length: number): void {
+    const { committer, window, handouts, waiters, agenda } = this.#state;
+    const { cargo, seq, transitions } = flight;
+    const now = Date.now();
+    committer.land(flight);
+    for (const [action, count] of cargo.reserved) window.release(action, count);
+    handouts.land(cargo.settlement, seq);
+    for (const transition of transitions) this.#tell(transition, reply, flight);
+    this.#endLeases(transitions);
+    this.#endCancelled(transitions, reply.cancelled ?? [], now);
+    for (const finished of reply.finished ?? []) {
+      waiters.finish(finished.run, finished.state);
+      agenda.forget(finished.run, "timeout");
+      this.#tellParent(finished);
+    }
+    const ready = reply.ready ?? [];
+    for (const task of ready) this.#admit(task, flight, length / ready.length);
+    if (cargo.take) window.taken(cargo.take, reply.more ?? []);
+    for (const action of reply.spilled ?? []) this.#noteSpilled(action, flight);
+    for (const action of reply.backlog ?? []) window.markBacklog(action);
+    if (reply.expiry !== undefined) window.noteQueueExpiry(reply.expiry);
+    if (reply.agenda) agenda.read(reply.agenda, AGENDA_PAGE);
+    if (reply.timers) agenda.add(reply.timers);
+  }
+
+  /** Postgres has said on recovery that an attempt is over: whoever is still at it is told. */
+  drop(lease: Lease, now: number): void {
+    lease.isEndUnknown = true;
+    if (lease.state === "held") this.#attempts.cancel([lease], "lost", now);
+    else this.#attempts.endAll([lease]);
+  }
+
+  /** Postgres will never take these children. */
+  refuseSpawn({ session, row: { t: task, a: attempt, c } }: Spawn, detail: string): void {
+    for (const { k: key } of c) {
+      const refusal = { code: "invalid_request" as const, detail };
+      this.#state.outbox.add(session, { type: "spawned", task, attempt, key, refusal });
+    }
+  }
+
+  /** Tells whoever asked for a transition what has become of it. */
+  #tell(transition: Transition, reply: CommitReply, flight: Flight): void {
+    switch (transition.kind) {
+      case "start":
+        this.#admitFirst(transition.call, reply, flight);
+        return transition.landed({ events: reply.events ?? {}, starts: reply.starts ?? {} });
+      case "result":
+      case "ask": {
+        if (transition.session === undefined) return;
+        const { t: task, a: attempt } = transition.row;
+        const classes = transition.kind === "ask" ? reply.asked : reply.results;
+        const type = classes?.[task] ?? "recorded";
+        return this.#state.outbox.add(transition.session, { type, task, attempt });
+      }
+      case "cancel":
+        return transition.landed(reply.cancelled?.includes(transition.row.r) ?? false);
+      case "spawn":
+        return this.#tellSpawned(transition, reply.spawned ?? []);
+      case "match": {
+        const page = reply.matches?.find(({ e }) => e === transition.row.e);
+        return this.#matches.read(transition.row, page);
+      }
+      case "matched":
+        return this.#matches.end(transition.row.e);
+    }
+  }
+
+  #tellSpawned({ session, row: { t: task, a: attempt, c } }: Spawn, spawned: SpawnedRow[]): void {
+    const { outbox } = this.#state;
+    const asked = new Map(c.map(({ k, w }) => [k, w]));
+    for (const { t, k: key, run, refused, finished } of spawned) {
+      const workflow = asked.get(key);
+      if (t !== task || workflow === undefined) continue;
+      if (refused === "stale") {
+        outbox.add(session, { type: "stale", task, attempt });
+        return;
+      }
+      const frame: SpawnedFrame = { type: "spawned", task, attempt, key };
+      if (run !== undefined) outbox.add(session, { ...frame, run });
+      else if (refused !== undefined) {
+        const detail =
+          refused === "workflow_not_found"
+            ? `No workflow "${workflow}" is registered. Start a worker that has it.`
+            : `The workflow "${workflow}" is paused and takes no runs. Resume it, then try again.`;
+        outbox.add(session, { ...frame, refusal: { code: refused, detail } });
+      }
+      if (finished) outbox.add(session, childFrame(task, attempt, key, finished));
+    }
+  }
+
+  /** A child has finished: whoever has its parent's attempt now hears of it. */
+  #tellParent(finished: FinishedRow): void {
+    const { parent, key } = finished;
+    if (parent === undefined || key === undefined) return;
+    const lease = this.#state.leases.ofTask(parent);
+    if (lease?.state !== "held") return;
+    this.#state.outbox.add(lease.session, childFrame(parent, lease.attempt, key, finished));
+  }
+
+  /** Puts the first tasks of started runs into the window; the queue has those that were spilled. */
+  #admitFirst(call: StartCall, reply: CommitReply, flight: Flight): void {
+    const { versions } = this.#state;
+    const { firstSentAt: queuedAt, cargo } = flight;
+    const bytes = call.bytes / Math.max(1, call.runs.length);
+    const known = new Set(reply.known);
+    for (const run of call.runs) {
+      if (reply.starts?.[run.id] !== undefined || known.has(run.id)) continue;
+      if (!isReadyAtStart(run)) continue;
+      for (const [step, { action, isRoot }] of versions.find(run.v)?.steps.entries() ?? []) {
+        if (!isRoot) continue;
+        const id = taskId(run.id, step);
+        if (cargo.spilled.has(id)) {
+          this.#noteSpilled(action, flight);
+          continue;
+        }
+        const payload = { input: run.i, metadata: run.m, parents: {} };
+        const ready = { id, run: run.id, version: run.v, step, attempt: 1, queuedAt };
+        this.#admit({ ...ready, ...payload }, flight, bytes);
+      }
+    }
+  }
+
+  #admit(task: ReadyRow, { seq, overtaken }: Flight, bytes: number): void {
+    const { versions, leases, window, handouts } = this.#state;
+    const step = versions.step(task.version, task.step);
+    if (step === undefined || leases.find(task.id, task.attempt)) return;
+    handouts.add(seq, task.id);
+    if (isOver(step.kind, overtaken.get(task.run))) return handouts.end(task.id);
+    const expiresAt = task.queuedAt + (step.scheduleTimeoutMs ?? Number.POSITIVE_INFINITY);
+    window.add({ ...task, action: step.action, kind: step.kind, seq, bytes, expiresAt });
+  }
+
+  /** What a commit spills before it takes is among what it takes, and counted by what it leaves. */
+  #noteSpilled(action: string, { cargo }: Flight): void {
+    if (cargo.take?.[action] === undefined) this.#state.window.markBacklog(action);
+  }
+
+  #endLeases(transitions: Transition[]): void {
+    const ended: Lease[] = [];
+    for (const transition of transitions) {
+      if (transition.kind !== "result") continue;
+      const lease = this.#state.leases.find(transition.row.t, transition.row.a);
+      if (lease) ended.push(lease);
+    }
+    this.#attempts.endAll(ended);
+  }
+
+  /** The tasks of runs that were cancelled or took too long are over, wherever they are. */
+  #endCancelled(transitions: Transition[], cancelled: string[], now: number): void {
+    if (cancelled.length === 0) return;
+    const { committer, window, leases, handouts } = this.#state;
+    const ends = endsOf(transitions, new Set(cancelled));
+    for (const { overtaken } of committer.flights) {
+      for (const [run, end] of ends) overtaken.set(run, end);
+    }
+    const over = window.remove(({ run, kind }) => isOver(kind, ends.get(run)));
+    for (const { id } of over) handouts.end(id);
+    for (const [run, held] of leases.ofRuns(ends)) {
+      const end = ends.get(run);
+      if (end === undefined) continue;
+      const ended = held.filter(({ kind }) => isOver(kind, end));
+      for (const { task } of ended) handouts.end(task);
+      this.#attempts.cancel(ended, end, now);
+    }
+  }
+}
+
+/** Why each of the runs that are over is. Cancelled by anybody, it has nothing to follow. */
+function endsOf(transitions: Transition[], cancelled: ReadonlySet<string>): Map<string, RunEnd> {
+  const ends = new Map<string, RunEnd>();
+  for (const transition of transitions) {
+    if (transition.kind !== "cancel" || !cancelled.has(transition.row.r)) continue;
+    const { r: run, e: error } = transition.row;
+    if (error.code !== "run_timeout") ends.set(run, "cancelled");
+    else if (!ends.has(run)) ends.set(run, "run_timeout");
+  }
+  return ends;
+}
+
+/** Whether a task of this kind ended with its run. What undoes steps is there only afterwards. */
+function isOver(kind: StepKind, end: RunEnd | undefined): boolean {
+  return end === "cancelled" || (end === "run_timeout" && kind === "step");
+}
+
+function childFrame(
+  task: string,
+  attempt: number,
+  key: string,
+  { run, state, outputs = null, error = null }: FinishedRow,
+): ShardFrame {
+  if (state === "queued" || state === "running") throw new Error(`Run ${run} has not finished`);
+  return { type: "child", task, attempt, key, run, state, outputs, error };
+}

@@ -1,0 +1,35 @@
+-- What the application may do: call the functions that keep the rules, read what the API shows, and
+-- make tenants and tokens. It can write to no table of history, by no other way than those functions;
+-- so what has finished is as it was, whatever the application does.
+--
+-- Applied by the migrator, as the owner of everything, when this or a function has changed. The login
+-- that the application uses is a member of this role (docs/operating.md).
+
+revoke all on all tables in schema v1 from skein_application;
+revoke execute on all functions in schema v1 from public, skein_application;
+grant usage on schema v1 to skein_application;
+
+-- They run as the owner (security definer), on a path of their own; all other functions are theirs.
+grant execute on function
+  v1.commit(jsonb),
+  v1.recover_shard(jsonb),
+  v1.register_workflow(jsonb),
+  v1.pause_workflow(uuid, text, v1.pause_mode),
+  v1.resume_workflow(uuid, text),
+  v1.read_active_version(uuid, text),
+  v1.read_definitions(uuid),
+  v1.read_versions(uuid, uuid[]),
+  v1.busy_shards(),
+  v1.claim_key(uuid, text, text, uuid, timestamptz),
+  v1.task_id(uuid, integer),
+  v1.unfinished_runs(uuid),
+  v1.ensure_partitions(timestamptz),
+  v1.forget_expired_keys(timestamptz)
+  to skein_application;
+
+grant select on
+  v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
+  v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line
+  to skein_application;
+grant insert (id, name) on v1.tenant to skein_application;
+grant insert (id, tenant_id, name, prefix, hash), update (revoked_at) on v1.api_token to skein_application;

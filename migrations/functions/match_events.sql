@@ -1,0 +1,22 @@
+-- Gives each event a timer, due at once, at every shard that has a run that may be waiting for it: a
+-- durable to-do, because a commit must not touch runs that it doesn't name (rule R4).
+--
+-- Called by  commit, of events it has stored, once the runs of the same commit are started: those that
+--            came before the event may be among them.
+create or replace function v1.match_events(p_tenant_id uuid, p_at timestamptz, p_events uuid[])
+returns void language plpgsql as $$
+begin
+  -- `limit` keeps the planner from making a join of it, which would go through all that wait for a key.
+  insert into v1.timer (tenant_id, shard, id, kind, due_at)
+    select p_tenant_id, s.number, e.id, 'match', p_at
+      from unnest(p_events) u(id)
+      join v1.event e on e.id = u.id
+      cross join unnest(e.equalities) q(equality)
+      join v1.shard s on s.tenant_id = p_tenant_id
+      cross join lateral (
+        select from v1.match m
+          where m.tenant_id = p_tenant_id and m.event_key = e.key and m.shard = s.number
+            and m.equality = q.equality and m.run_id < e.id limit 1
+      ) found
+    on conflict (id, kind, shard) do nothing;
+end $$;

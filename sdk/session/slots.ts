@@ -1,0 +1,75 @@
+/**
+ * This worker's room for handlers: who has a slot, who is without one for a while, and who waits for
+ * one. Never more have one than there are. Handlers that return come before tasks that have not begun.
+ */
+
+/**
+ * Handlers that may be without their slot at once: each holds its memory, and all are listed in hello,
+ * which may list twice the slots of the largest worker. Beyond it a handler keeps its slot.
+ */
+export const MAX_AWAY = 5_000;
+
+export class Slots<Holder> {
+  readonly #count: number;
+  readonly #holders = new Set<Holder>();
+  readonly #away = new Set<Holder>();
+  // Maps keep their order, and forget one that is no longer wanted at once.
+  readonly #returning = new Map<Holder, () => void>();
+  readonly #new = new Map<Holder, () => void>();
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** Tasks that have not begun. */
+  get waitingCount(): number {
+    return this.#new.size;
+  }
+
+  /** Calls `begin` once there is a slot for a task that has not begun: now, or in its turn. */
+  take(holder: Holder, begin: () => void): void {
+    this.#new.set(holder, begin);
+    this.#fill();
+  }
+
+  /** A handler does without its slot for a while. False when too many do: then it keeps it. */
+  leave(holder: Holder): boolean {
+    if (this.#away.size >= MAX_AWAY || !this.#holders.delete(holder)) return false;
+    this.#away.add(holder);
+    this.#fill();
+    return true;
+  }
+
+  /** Calls `goOn` once there is a slot again for a handler that has left its own. */
+  takeAgain(holder: Holder, goOn: () => void): void {
+    this.#returning.set(holder, goOn);
+    this.#fill();
+  }
+
+  /** It waits for a slot again no more, and stays without one. */
+  stayAway(holder: Holder): void {
+    this.#returning.delete(holder);
+  }
+
+  /** It has ended, or will never begin: it has a slot, is without one, or waits for one. */
+  giveBack(holder: Holder): void {
+    this.#away.delete(holder);
+    this.#returning.delete(holder);
+    this.#new.delete(holder);
+    if (this.#holders.delete(holder)) this.#fill();
+  }
+
+  // Each that gets a slot may change both queues: they are looked at anew.
+  #fill(): void {
+    while (this.#holders.size < this.#count) {
+      const queue = this.#returning.size > 0 ? this.#returning : this.#new;
+      const [next] = queue;
+      if (next === undefined) return;
+      const [holder, begin] = next;
+      queue.delete(holder);
+      this.#away.delete(holder);
+      this.#holders.add(holder);
+      begin();
+    }
+  }
+}
