@@ -19,6 +19,7 @@ export default defineConfig({
           name: "pure",
           include: [
             "test/*.test.ts",
+            "test/chaos/{checker,ledger,recovery}.test.ts",
             "test/{bench,dispatcher,examples,expressions,protocol,sdk,workers}/**/*.test.ts",
           ],
           testTimeout: 30_000,
@@ -67,7 +68,7 @@ export default defineConfig({
         test: {
           name: "flow",
           sequence: { groupOrder: 1 },
-          include: ["test/flow/**/*.test.ts"],
+          include: ["test/flow/**/*.test.ts", "test/chaos/chaos.test.ts"],
           globalSetup: DATABASES,
           testTimeout: 120_000,
           hookTimeout: 120_000,

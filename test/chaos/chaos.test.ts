@@ -1,0 +1,55 @@
+/**
+ * Chaos in CI: the same 10,000 runs as `npm run chaos`, every kind a story of its own. Real time and
+ * real processes; nothing is thrown at a moment of the clock, but where so much work has been done.
+ */
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { split } from "../../bench/statistics.ts";
+import { checkLeftovers } from "./checker.ts";
+import { KINDS } from "./kinds.ts";
+import { type Outcome, play } from "./play.ts";
+import { SeededRandom } from "./random.ts";
+import { describeOutcomes } from "./report.ts";
+import { ChaosWorld } from "./world.ts";
+
+const RUNS = 10_000;
+/** A kind that does not come to its end is judged before that. */
+const TIMEOUT_MS = 180_000;
+const KEPT = { lost: [], double: [], stuck: [], wrong: [], crowded: [] };
+
+const seed = randomBytes(4).toString("hex");
+const shares = split(Array.from({ length: RUNS }), KINDS.length);
+
+describe.skipIf(inject("main").name !== "Postgres")(`chaos from seed ${seed}`, () => {
+  const outcomes: Outcome[] = [];
+  let world: ChaosWorld;
+
+  beforeAll(async () => {
+    world = await ChaosWorld.start();
+  });
+  afterAll(async () => {
+    await world?.stop();
+    console.log(describeOutcomes(outcomes));
+  });
+
+  test.each(KINDS.map((kind, index) => ({ ...kind, runs: shares[index]?.length ?? 0 })))(
+    "$promise",
+    { timeout: TIMEOUT_MS },
+    async ({ runs, ...kind }) => {
+      const outcome = await play(world, kind, runs, new SeededRandom(seed));
+      outcomes.push(outcome);
+      const { late, ...verdict } = outcome.verdict;
+      expect(verdict).toEqual(KEPT);
+      // A machine that stalls makes a task late, but never half of them; `npm run chaos` is strict.
+      expect(late.length).toBeLessThan(outcome.recoveries.length / 2);
+      expect(outcome).toMatchObject({ runs });
+      expect(outcome.thrown.length).toBeGreaterThanOrEqual(kind.volleys);
+      expect(outcome.recoveries.length).toBeGreaterThan(0);
+    },
+  );
+
+  test("when all is over, no shard has anything left in its hands", async () => {
+    const left = await world.read((history) => history.leftoversWhenQuiet());
+    expect(checkLeftovers(left)).toEqual([]);
+  });
+});
