@@ -1,8 +1,8 @@
 /**
- * Four kinds of test in one run. `pure`: decisions, the SDK, the shape of the code; no database.
+ * Five kinds of test in one run. `pure`: decisions, the SDK, the shape of the code; no database.
  * `database`: SQL and the local stack, on real databases. `workerd`: the shard and the API inside
  * the platform's own runtime, with virtual time. `flow`: whole stories with real processes that get
- * killed.
+ * killed. `simulation`: everything at once under a virtual clock, on new seeds each time.
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
@@ -73,6 +73,15 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false, // each has a stack of its own, and a machine may have two cores
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "simulation",
+          sequence: { groupOrder: 2 }, // after the others: it takes every core for minutes
+          include: ["test/simulation/*.test.ts"],
+          fileParallelism: false, // each runs a thread for each core
         },
       },
     ],

@@ -1,0 +1,80 @@
+/** Every promise that a simulation is held to. Add a check to its file, and here. */
+import {
+  answersAreTrue,
+  attemptsHaveNoGaps,
+  noAttemptRunsTwice,
+  noTokenIsGivenTwice,
+  nothingNewerRan,
+  onlyOverrunsTimeOut,
+  resultsAreReal,
+  standingEffectsAreRecorded,
+} from "./attempts.ts";
+import type { Check, Evidence } from "./check.ts";
+import {
+  cancellationsHold,
+  failedRunsUnwind,
+  nothingRunsOn,
+  oneKeyIsOneChild,
+  onlyFailedRunsUnwind,
+  retriesAreCounted,
+  retriesWait,
+  waitingHandlersAreToldTheTruth,
+} from "./failure.ts";
+import { linesAreTheirAttempts } from "./logs.ts";
+import { onlyTheDoomedAreCancelled, parentsComeFirst, runsEndAsTheirTasks } from "./order.ts";
+import {
+  clientsAreToldTheTruth,
+  everyClientIsAnswered,
+  everyRunEnds,
+  historyIsImmutable,
+  nothingAcceptedIsLost,
+  oneWishIsOneRun,
+} from "./promises.ts";
+import { idleCostsNothing, nothingIsLeftOver, nothingIsThrown } from "./rest.ts";
+import { slotsAreKept, tasksAreRescuedInTime, zombiesAreTold } from "./workers.ts";
+
+export const CHECKS: readonly Check[] = [
+  nothingIsThrown,
+  nothingAcceptedIsLost,
+  oneWishIsOneRun,
+  everyRunEnds,
+  everyClientIsAnswered,
+  clientsAreToldTheTruth,
+  historyIsImmutable,
+  noAttemptRunsTwice,
+  noTokenIsGivenTwice,
+  attemptsHaveNoGaps,
+  resultsAreReal,
+  onlyOverrunsTimeOut,
+  nothingNewerRan,
+  standingEffectsAreRecorded,
+  answersAreTrue,
+  parentsComeFirst,
+  runsEndAsTheirTasks,
+  onlyTheDoomedAreCancelled,
+  retriesAreCounted,
+  retriesWait,
+  failedRunsUnwind,
+  onlyFailedRunsUnwind,
+  oneKeyIsOneChild,
+  waitingHandlersAreToldTheTruth,
+  cancellationsHold,
+  nothingRunsOn,
+  slotsAreKept,
+  tasksAreRescuedInTime,
+  zombiesAreTold,
+  linesAreTheirAttempts,
+  idleCostsNothing,
+  nothingIsLeftOver,
+];
+
+export interface Finding {
+  check: string;
+  evidence: string;
+}
+
+export function findBrokenPromises(evidence: Evidence): Finding[] {
+  return CHECKS.flatMap(({ name, find }) =>
+    find(evidence).map((text) => ({ check: name, evidence: text })),
+  );
+}

@@ -1,0 +1,75 @@
+/** A DAG is walked in its order, and a run ends as its tasks did. */
+import { isFinishedRun } from "../../../protocol/states.ts";
+import type { RecordedRun } from "../record.ts";
+import { type Check, isFinishedTask, isSame, type TaskOfStep, tasksOf } from "./check.ts";
+
+export const parentsComeFirst: Check = {
+  name: "no step starts before its parents have completed",
+  find: (evidence) => {
+    const { history, at } = evidence;
+    const tasks = tasksOf(evidence);
+    const byId = new Map(tasks.map((task) => [task.id, task]));
+    return history.ledger.executions.flatMap((execution) => {
+      const task = byId.get(execution.task);
+      const parents = tasks.filter(
+        ({ run, step }) => run === execution.run && task?.plan.parents.includes(step),
+      );
+      return parents.flatMap((parent) => {
+        const [ran] = history.ledger.of({ task: parent.id, attempt: parent.attempt });
+        const isFirst =
+          parent.state === "completed" &&
+          ran?.endedAt !== undefined &&
+          ran.endedAt <= execution.startedAt &&
+          (parent.step === task?.plan.compensates || // given to it beside its parents
+            isSame(execution.parents[parent.plan.name], parent.output));
+        if (isFirst) return [];
+        const given = JSON.stringify(execution.parents[parent.plan.name]);
+        return [
+          `${execution.label} started at ${at(execution.startedAt)} with ${given} of ` +
+            `${history.names.task(parent.id)}, which is ${parent.state}`,
+        ];
+      });
+    });
+  },
+};
+
+export const runsEndAsTheirTasks: Check = {
+  name: "a run ends as its tasks did",
+  find: (evidence) => {
+    const tasks = Map.groupBy(tasksOf(evidence), ({ run }) => run);
+    return evidence.recorded.runs.flatMap((run) => {
+      const own = tasks.get(run.id) ?? [];
+      if (!isFinishedRun(run.state) || (run.remaining === 0 && isEndOf(run, own))) return [];
+      const states = own.map(({ state, plan }) => `${plan.name} ${state}`).join(", ");
+      const name = evidence.history.names.run(run.id);
+      return [`${name} is ${run.state} (${run.remaining} left) with ${states}`];
+    });
+  },
+};
+
+function isEndOf({ state, failed, error }: RecordedRun, tasks: TaskOfStep[]): boolean {
+  const isLate = error?.code === "run_timeout";
+  const failures = tasks.filter((task) => task.state === "failed");
+  if (!tasks.every((task) => isFinishedTask(task.state))) return false;
+  if (failed !== failures.length + Number(isLate)) return false;
+  if (state === "cancelled") return error !== null && !isLate;
+  if (state === "completed") return tasks.every((task) => task.state === "completed");
+  return isLate || failures.some(({ plan }) => plan.kind === "step");
+}
+
+export const onlyTheDoomedAreCancelled: Check = {
+  name: "only what an ancestor's failure dooms is cancelled, or its run's end",
+  find: (evidence) => {
+    const tasks = tasksOf(evidence);
+    return tasks.flatMap((task) => {
+      if (task.state !== "cancelled" || task.ofRun.error !== null) return [];
+      const parents = tasks.filter(
+        ({ run, step }) => run === task.run && task.plan.parents.includes(step),
+      );
+      const isDoomed =
+        task.plan.kind === "step" &&
+        parents.some(({ state }) => state === "failed" || state === "cancelled");
+      return isDoomed ? [] : [`${evidence.history.names.task(task.id)} is cancelled for nothing`];
+    });
+  },
+};

@@ -1,0 +1,162 @@
+/**
+ * What was seen of a simulation from outside: what clients were promised, what workers and shards
+ * said to each other, what became durable and when. The checks read it afterwards.
+ */
+import type { CommitReply, CommitRequest } from "../../database/rows.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { RunState } from "../../protocol/states.ts";
+import type { AttemptRef, ShardFrame, WorkerFrame } from "../../protocol/session.ts";
+import { Ledger } from "./ledger.ts";
+import { Names } from "./names.ts";
+import type { Postgres, Rows } from "./postgres.ts";
+import { readRunState, type RecordedRun } from "./record.ts";
+import type { Statement } from "./simulated-database.ts";
+import type { Trace } from "./trace.ts";
+
+/** A 2xx answer to a client's wish: from then on its runs happen, whatever dies. */
+export interface Promised {
+  /** What the client calls its wish; it is the idempotency key, and in the runs' metadata. */
+  label: string;
+  by: "run" | "bulk" | "event";
+  /** The workflow, or the event's key. */
+  what: string;
+  runs: string[];
+  at: number;
+}
+
+/** What a client was told of a run's end. */
+export interface Told {
+  run: string;
+  client: string;
+  state: RunState;
+  outputs: { [step: string]: Json };
+}
+
+/** A client's wish to cancel a run, and what it was answered. */
+export interface AskedToCancel {
+  run: string;
+  at: number;
+  /** Whether the call cancelled it; undefined until it is answered. */
+  answer: boolean | undefined;
+}
+
+/** Something that a worker or a shard said about an attempt, and when it was heard. */
+export interface Said extends AttemptRef {
+  type: "task" | "recorded" | "stale" | "gone" | "cancel";
+  worker: string;
+  at: number;
+}
+
+/** A commit's reply, as Postgres gives it. */
+interface Reply {
+  ready: CommitReply["ready"];
+  told: CommitReply;
+}
+
+export class History {
+  readonly names = new Names();
+  readonly ledger = new Ledger();
+  readonly promised: Promised[] = [];
+  readonly told: Told[] = [];
+  readonly askedToCancel: AskedToCancel[] = [];
+  /** What shards said, when they said it, and what workers heard, when they heard it. */
+  readonly said: Said[] = [];
+  readonly heard: Said[] = [];
+  /** Each finished run as it was when it had just finished. */
+  readonly finished = new Map<string, RecordedRun>();
+  /** What should never happen in the product, whatever is thrown at it. */
+  readonly faults: string[] = [];
+  readonly #trace: Trace;
+  readonly #clock: { readonly now: number };
+
+  constructor(trace: Trace, clock: { readonly now: number }) {
+    this.#trace = trace;
+    this.#clock = clock;
+  }
+
+  get now(): number {
+    return this.#clock.now;
+  }
+
+  blame(text: string): void {
+    this.faults.push(text);
+    this.#trace.note("FAULT", text.split("\n")[0] ?? "");
+  }
+
+  asksToCancel(run: string): AskedToCancel {
+    const asked: AskedToCancel = { run, at: this.now, answer: undefined };
+    this.askedToCancel.push(asked);
+    this.#trace.note("client", `cancels ${this.names.run(run)}`);
+    return asked;
+  }
+
+  shardSays(worker: string, text: string): void {
+    this.#keep(this.said, worker, text);
+  }
+
+  workerHears(worker: string, text: string): void {
+    this.#trace.note(worker, `← ${this.summary(text)}`);
+    this.#keep(this.heard, worker, text);
+  }
+
+  shardHears(worker: string, text: string): void {
+    this.#trace.note(worker, `→ ${this.summary(text)}`);
+  }
+
+  /** A statement has taken effect; nobody has been told yet. */
+  async executed(statement: Statement, rows: Rows | undefined, postgres: Postgres): Promise<void> {
+    if (statement.name !== "commit") return;
+    const { ready, told } = JSON.parse(String(rows?.rows[0]?.["reply"])) as Reply;
+    if (this.#trace.isPrinted) {
+      const readied = (ready ?? []).map(({ id, attempt }) =>
+        this.names.attempt({ task: id, attempt }),
+      );
+      this.#trace.remark(
+        "database",
+        `${this.describe(statement)} ⇒ ${readied.join(" ")} ${JSON.stringify(told)}`,
+      );
+    }
+    for (const { run, state } of told.finished ?? []) {
+      this.#trace.note("database", `${this.names.run(run)} ${state}`);
+      if (!this.finished.has(run)) this.finished.set(run, await readRunState(postgres, run));
+    }
+  }
+
+  /** A statement in a few words. */
+  describe({ name, text, values }: Statement): string {
+    if (name !== "commit") return /v1\.\w+/.exec(text)?.[0] ?? text.slice(0, 40);
+    const request = JSON.parse(String(values[0])) as CommitRequest;
+    const starts = request.starts?.map(({ id }) => `starts ${this.names.run(id)}`) ?? [];
+    const results = request.results?.map(({ t, a, s }) => {
+      return `${this.names.attempt({ task: t, attempt: a })} ${s}`;
+    });
+    const take = request.take ? [`takes ${Object.keys(request.take).join(" ")}`] : [];
+    return [`commit ${request.seq}`, ...starts, ...(results ?? []), ...take].join(", ");
+  }
+
+  /** A message in a few words. */
+  summary(text: string): string {
+    return framesOf(text)
+      .map((frame) => {
+        const about = "task" in frame ? ` ${this.names.attempt(frame)}` : "";
+        return `${frame.type}${about}`;
+      })
+      .join(", ");
+  }
+
+  #keep(list: Said[], worker: string, text: string): void {
+    for (const frame of framesOf(text)) {
+      if (!("task" in frame) || !isSaid(frame.type)) continue;
+      const { task, attempt } = frame;
+      list.push({ type: frame.type, task, attempt, worker, at: this.now });
+    }
+  }
+}
+
+function isSaid(type: string): type is Said["type"] {
+  return ["task", "recorded", "stale", "gone", "cancel"].includes(type);
+}
+
+function framesOf(text: string): (ShardFrame | WorkerFrame)[] {
+  return (JSON.parse(text) as { frames: (ShardFrame | WorkerFrame)[] }).frames;
+}

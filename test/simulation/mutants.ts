@@ -1,0 +1,172 @@
+/**
+ * Ways to break the product on purpose, each by changing one place of one source as it is loaded. A
+ * simulation that doesn't notice is worth nothing: each of these must be found by its check, within
+ * a few seeds. A place that is no longer in its file is an error, so that none is lost unnoticed.
+ */
+import type { Rewrite } from "./postgres.ts";
+import type { ThemeName } from "./themes.ts";
+
+export interface Mutant {
+  /** What is wrong with it. */
+  name: string;
+  /** From the root of the project. */
+  file: string;
+  /** Stands in the file exactly once. */
+  from: string;
+  to: string;
+  /** Names of checks of which one at least must find it. */
+  foundBy: string[];
+  /** The kind of bad day that finds it soonest. */
+  theme?: ThemeName;
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "a result of an older attempt is recorded",
+    file: "migrations/functions/complete_tasks.sql",
+    from: "where t.id = x.t and v1.run_id(x.t) = x.r and t.attempt = x.a - 1",
+    to: "where t.id = x.t and v1.run_id(x.t) = x.r",
+    foundBy: ["every attempt of a task is in its history, once"],
+    theme: "patience",
+  },
+  {
+    name: "a repeated commit hands nothing out",
+    file: "migrations/functions/commit.sql",
+    from: "select u.id from unnest(v_prior) u(id) where not",
+    to: "select u.id from unnest(v_prior) u(id) where false and not",
+    foundBy: ["every accepted run ends"],
+    theme: "database",
+  },
+  {
+    name: "a commit doesn't write down what it hands out",
+    file: "migrations/functions/commit.sql",
+    from: "if cardinality(v_handed) > 0 then",
+    to: "if false then",
+    foundBy: ["every accepted run ends"],
+    theme: "shard",
+  },
+  {
+    name: "a call is answered before its commit has landed",
+    file: "durable-objects/dispatcher-shard.ts",
+    from: `      refused: (error) => answer({ kind: "refused", message: errorFields(error).error }),
+    });`,
+    to: `      refused: (error) => answer({ kind: "refused", message: errorFields(error).error }),
+    });
+    answer({ kind: "committed", outcome: { events: {}, starts: {} } });`,
+    foundBy: ["nothing accepted is lost"],
+  },
+  {
+    name: "a result is acknowledged before its commit has landed",
+    file: "durable-objects/shard-attempts.ts",
+    from: `    lease.state = "ending";
+    session.letGo(leaseKey(lease));`,
+    to: `    const { task, attempt } = lease;
+    this.#state.outbox.add(session.id, { type: "recorded", task, attempt });
+    lease.state = "ending";
+    session.letGo(leaseKey(lease));`,
+    foundBy: ["what a worker is told of its result is true"],
+    theme: "epochs",
+  },
+  {
+    name: "leases are not kept in the shard's storage",
+    file: "durable-objects/shard-attempts.ts",
+    from: "storage.writeLeases(placed);",
+    to: "",
+    foundBy: ["no fencing token is given twice, and they rise"],
+    theme: "shard",
+  },
+  {
+    name: "a shard without its memory gives the same attempts again",
+    file: "migrations/functions/recover_shard.sql",
+    from: "or (p->>'epoch')::bigint = v_epoch - 1;",
+    to: "or true;",
+    foundBy: ["no fencing token is given twice, and they rise"],
+    theme: "shard",
+  },
+  {
+    name: "a step waits for one parent fewer than it has",
+    file: "migrations/functions/start_runs.sql",
+    from: "case when x.ru is null then cardinality(d.parents)",
+    to: "case when x.ru is null then greatest(cardinality(d.parents) - 1, least(cardinality(d.parents), 1))",
+    foundBy: ["no step starts before its parents have completed"],
+    theme: "calm",
+  },
+  {
+    name: "idempotency keys are not looked at",
+    file: "migrations/functions/claim_keys.sql",
+    from: "where i.id <> x.id",
+    to: "where false",
+    foundBy: ["one wish is one run"],
+    theme: "network",
+  },
+  {
+    name: "a worker believes in its leases for too long",
+    file: "sdk/session/heartbeat.ts",
+    from: "return this.#confirmedAt + limitMs - leaseMarginMs(limitMs);",
+    to: "return this.#confirmedAt + 2 * limitMs;",
+    foundBy: ["a handler is told to stop before its task runs elsewhere"],
+    theme: "rescue",
+  },
+  {
+    name: "a silent worker is given up too late",
+    file: "durable-objects/shard-sessions.ts",
+    from: "this.heardAt(session.id) + session.heartbeatLimitMs <= now",
+    to: "this.heardAt(session.id) + session.heartbeatLimitMs + 5_000 <= now",
+    foundBy: ["a dead worker's tasks run elsewhere in time"],
+    theme: "rescue",
+  },
+  {
+    name: "a retry doesn't wait for its backoff",
+    file: "durable-objects/dispatcher/retries.ts",
+    from: "return Math.round(waitMs * (1 - jitter * random()));",
+    to: "return Math.round(waitMs * (1 - jitter * random()) * 0.3);",
+    foundBy: ["no retry comes before its wait is over"],
+    theme: "calm",
+  },
+  {
+    name: "a step is tried once more than it may be",
+    file: "durable-objects/dispatcher/retries.ts",
+    from: "failures >= policy.retries ||",
+    to: "failures > policy.retries ||",
+    foundBy: ["a task fails no more often than its retries allow"],
+    theme: "calm",
+  },
+  {
+    name: "steps are undone in the order in which they were done",
+    file: "migrations/functions/unwind_runs.sql",
+    from: "order by t.finished_at desc,",
+    to: "order by t.finished_at asc,",
+    foundBy: ["a failed run is undone, the last step first, then its onFailure is called"],
+    theme: "calm",
+  },
+  {
+    name: "the connection to the database stays open",
+    file: "durable-objects/dispatcher-shard.ts",
+    from: `if (!this.#commits.isIdle) return;
+    this.#database.closeAll();`,
+    to: "if (!this.#commits.isIdle) return;",
+    foundBy: ["idle costs nothing"],
+    theme: "calm",
+  },
+];
+
+/** Applies a mutant; `checkApplied` throws when its file was never read. */
+export function rewriterOf(mutant: Mutant | undefined): {
+  rewrite: Rewrite;
+  checkApplied: () => void;
+} {
+  let isApplied = mutant === undefined;
+  return {
+    rewrite: (path, source) => {
+      if (mutant === undefined || path !== mutant.file) return source;
+      if (source.split(mutant.from).length !== 2) {
+        throw new Error(`${path} does not have exactly once: ${mutant.from}`);
+      }
+      isApplied = true;
+      return source.replace(mutant.from, () => mutant.to);
+    },
+    checkApplied: () => {
+      if (!isApplied) throw new Error(`${mutant?.file} was never read`);
+    },
+  };
+}

@@ -1,0 +1,204 @@
+/**
+ * What happens in one simulation, drawn from its seed: workflows, who runs and starts them, and
+ * what goes wrong when. Pure: the same seed is the same scenario.
+ */
+import { FAULTS, type FaultKind } from "./faults.ts";
+import type { BehaviourKind } from "./behaviour.ts";
+import { drawKnobs, type Knobs } from "./knobs.ts";
+import { Random } from "./random.ts";
+import { THEMES, type Theme, type ThemeName } from "./themes.ts";
+import { calmWeather, type Span, type Weather } from "./weather.ts";
+
+export interface StepPlan {
+  name: string;
+  parents: string[];
+  timeoutMs: number;
+  retries: number;
+  backoff: BackoffPlan;
+  scheduleTimeoutMs: number | undefined;
+  /** It is undone when its run fails. */
+  isUndone: boolean;
+}
+
+export interface BackoffPlan {
+  initialMs: number;
+  factor: number;
+  jitter: number;
+}
+
+export interface WorkflowPlan {
+  name: string;
+  /** Keys of the events that start it. */
+  events: string[];
+  steps: StepPlan[];
+  /** How long a run of it may take. */
+  timeoutMs: number | undefined;
+  hasOnFailure: boolean;
+}
+
+export interface WorkerPlan {
+  name: string;
+  atMs: number;
+  slots: number;
+  /** Names of the workflows that it runs. */
+  workflows: string[];
+}
+
+/** One wish of a client: a run, several, or an event that starts some. */
+export interface StartPlan {
+  label: string;
+  atMs: number;
+  by: "run" | "bulk" | "event";
+  /** The workflow, or the event's key. */
+  what: string;
+  /** Clients that wish the same, with the same idempotency key. */
+  clients: number;
+  /** How long after it was promised its first client cancels it. */
+  cancelAfterMs: number | undefined;
+}
+
+export interface FaultPlan {
+  atMs: number;
+  kind: FaultKind;
+}
+
+export interface Scenario {
+  seed: number;
+  theme: ThemeName;
+  workflows: WorkflowPlan[];
+  workers: WorkerPlan[];
+  starts: StartPlan[];
+  faults: FaultPlan[];
+  /** The weather until faults stop. */
+  weather: Weather;
+  /** How handlers behave until then. */
+  behaviours: { [Kind in BehaviourKind]?: number };
+  /** Bounds of the shard that are turned down. */
+  knobs: Knobs;
+  /** When faults stop. */
+  calmAtMs: number;
+}
+
+/** What handlers spawn; its own handlers spawn nothing. */
+export const CHILD_WORKFLOW = "child";
+
+const RUN_TIMEOUT_MS: Span = [10_000, 60_000];
+const SCHEDULE_TIMEOUT_MS: Span = [2_000, 20_000];
+const INITIAL_BACKOFF_MS: Span = [10, 2_000];
+const CANCEL_AFTER_MS: Span = [0, 15_000];
+
+const EVENT_KEYS = ["parcel:sent", "parcel:lost"] as const;
+
+export function drawScenario(seed: number, asked?: ThemeName): Scenario {
+  const random = new Random(`scenario ${seed}`);
+  const weights = Object.fromEntries(
+    Object.entries(THEMES).map(([name, { weight }]) => [name, weight]),
+  ) as Record<ThemeName, number>;
+  const drawn = random.weighted(weights);
+  const name = asked ?? drawn;
+  const theme: Theme = THEMES[name];
+  const calmAtMs = random.between(...theme.lastsMs);
+  const workflows = drawWorkflows(random.stream("workflows"), theme);
+  return {
+    seed,
+    theme: name,
+    workflows,
+    workers: drawWorkers(random.stream("workers"), workflows, theme),
+    starts: drawStarts(random.stream("starts"), workflows, theme, calmAtMs),
+    faults: drawFaults(random.stream("faults"), theme, calmAtMs),
+    weather: theme.weather(calmWeather(), random.stream("weather")),
+    behaviours: theme.behaviours,
+    knobs: drawKnobs(random.stream("knobs")),
+    calmAtMs,
+  };
+}
+
+function drawWorkflows(random: Random, theme: Theme): WorkflowPlan[] {
+  const workflows = Array.from({ length: random.between(1, 2) }, (_, number) => {
+    const events = EVENT_KEYS.filter(() => random.chance(0.5));
+    return drawWorkflow(`w${number}`, events, random.between(1, 6), random, theme);
+  });
+  return [...workflows, drawWorkflow(CHILD_WORKFLOW, [], random.between(1, 2), random, theme)];
+}
+
+function drawWorkflow(
+  name: string,
+  events: string[],
+  count: number,
+  random: Random,
+  theme: Theme,
+): WorkflowPlan {
+  const steps: StepPlan[] = [];
+  const density = random.pick([0.2, 0.5, 0.9]);
+  for (let step = 0; step < count; step++) {
+    const parents = steps.filter(() => random.chance(density)).map((parent) => parent.name);
+    steps.push({ name: `s${step}`, parents, ...drawPolicy(random, theme) });
+  }
+  const isLimited = random.chance(0.2) && theme.hasFailures;
+  const timeoutMs = random.between(...RUN_TIMEOUT_MS);
+  const hasOnFailure = random.chance(0.5) && theme.hasFailures;
+  return { name, events, steps, timeoutMs: isLimited ? timeoutMs : undefined, hasOnFailure };
+}
+
+function drawPolicy(random: Random, theme: Theme): Omit<StepPlan, "name" | "parents"> {
+  const isExpiring = random.chance(0.08);
+  const scheduleTimeoutMs = random.between(...SCHEDULE_TIMEOUT_MS);
+  return {
+    timeoutMs: random.between(...theme.timeoutMs),
+    retries: theme.hasFailures ? random.between(0, 3) : 0,
+    backoff: {
+      initialMs: random.skewed(...INITIAL_BACKOFF_MS),
+      factor: random.pick([1, 2]),
+      jitter: random.pick([0, 0.5]),
+    },
+    scheduleTimeoutMs: isExpiring && theme.hasFailures ? scheduleTimeoutMs : undefined,
+    isUndone: random.chance(0.4) && theme.hasFailures,
+  };
+}
+
+function drawWorkers(random: Random, workflows: WorkflowPlan[], theme: Theme): WorkerPlan[] {
+  const names = startable(workflows);
+  return Array.from({ length: random.between(...theme.workers) }, (_, number) => {
+    const some = names.filter(() => theme.isEveryWorkerAble || random.chance(0.7));
+    return {
+      name: `worker${number}`,
+      atMs: random.chance(0.5) ? 0 : random.skewed(0, 5_000),
+      slots: random.between(...theme.slots),
+      workflows: [...(some.length > 0 ? some : names), CHILD_WORKFLOW],
+    };
+  });
+}
+
+function drawStarts(
+  random: Random,
+  workflows: WorkflowPlan[],
+  theme: Theme,
+  calmAtMs: number,
+): StartPlan[] {
+  const names = startable(workflows);
+  return Array.from({ length: random.between(...theme.starts) }, (_, number) => {
+    const by = random.weighted({ run: 6, bulk: 1, event: 2 });
+    const what = by === "event" ? random.pick(EVENT_KEYS) : (random.pick(names) ?? "");
+    const atMs = random.between(500, Math.floor(calmAtMs * theme.startsWithin));
+    const clients = random.chance(0.2) ? 2 : 1;
+    const isCancelled = random.chance(0.2) && theme.hasFailures;
+    const afterMs = random.skewed(...CANCEL_AFTER_MS);
+    const cancelAfterMs = isCancelled ? afterMs : undefined;
+    return { label: `start${number}`, atMs, by, what, clients, cancelAfterMs };
+  });
+}
+
+function startable(workflows: WorkflowPlan[]): string[] {
+  return workflows.map(({ name }) => name).filter((name) => name !== CHILD_WORKFLOW);
+}
+
+function drawFaults(random: Random, theme: Theme, calmAtMs: number): FaultPlan[] {
+  const kinds = Object.keys(theme.faults);
+  if (kinds.length === 0) return [];
+  return Array.from({ length: random.between(...theme.faultCount) }, () => ({
+    atMs: random.between(500, Math.floor(calmAtMs * theme.faultsWithin) - 500),
+    kind: random.weighted(theme.faults as Record<FaultKind, number>),
+  }))
+    .filter(({ kind }) => kind in FAULTS)
+    .toSorted((a, b) => a.atMs - b.atMs);
+}
