@@ -51,6 +51,9 @@ export class ShardAttempts {
     for (const task of window.expire(now)) this.#expire(task, now);
     const placed = place(window, roster).map((placement) => this.#lease(placement, now));
     for (const lease of placed) {
+      // A commit whose answer was lost may have readied the task, and another one brought it here.
+      const older = leases.ofTask(lease.task);
+      if (older) this.endAll([older]);
       leases.hold(lease);
       this.noteDue(Math.min(lease.deadline, now + START_RECORD_MS));
     }

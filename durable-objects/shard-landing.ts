@@ -169,7 +169,7 @@ export class ShardLanding {
     for (const transition of transitions) {
       if (transition.kind !== "result") continue;
       const lease = this.#state.leases.find(transition.row.t, transition.row.a);
-      if (lease) ended.push(lease);
+      if (lease && lease.state !== "cancelled") ended.push(lease);
     }
     this.#attempts.endAll(ended);
   }
