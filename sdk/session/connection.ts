@@ -72,6 +72,8 @@ export class Connection implements Route {
   #welcome: WelcomeFrame | null = null;
   #heartbeat: Heartbeat | null = null;
   #helloAt = 0;
+  /** Hello has been said on this socket, and its welcome has not come. */
+  #isGreeting = false;
   #leaseTimer: ReturnType<typeof setTimeout> | undefined;
   #fault: ErrorFrame | null = null;
   #isPaused = false;
@@ -207,6 +209,7 @@ export class Connection implements Route {
       ...(this.#isPaused && { isPaused: true }),
     };
     this.#helloAt = Date.now();
+    this.#isGreeting = true;
     socket.send(messageText([JSON.stringify(hello)]));
   }
 
@@ -278,6 +281,7 @@ export class Connection implements Route {
     const socket = this.#socket;
     if (socket === null) return;
     this.#welcome = welcome;
+    this.#isGreeting = false;
     this.#session = welcome.session;
     clearTimeout(this.#leaseTimer);
     this.#heartbeat = new Heartbeat(this.#helloAt, {
@@ -313,6 +317,7 @@ export class Connection implements Route {
     this.#heartbeat = null;
     this.#welcome = null;
     this.#socket = null;
+    this.#isGreeting = false;
     this.#outbox.close();
     if (!wasWelcome) return;
     // From its close on the shard waits the grace, not the heartbeat limit: whichever ends first.
@@ -324,7 +329,10 @@ export class Connection implements Route {
   #loseLeases(): void {
     const { inFlight, report, shard } = this.#options;
     const lost = inFlight.loseLeases(this);
-    if (lost > 0) report("warn", `gave up ${lost} tasks: no contact with shard ${shard.number}`);
+    if (lost === 0) return;
+    report("warn", `gave up ${lost} tasks: no contact with shard ${shard.number}`);
+    // The hello that is on its way names them: the shard would wait for what nobody runs any more.
+    if (this.#isGreeting) this.#socket?.drop("hello named tasks that were given up since");
   }
 
   #failOnFault(): void {

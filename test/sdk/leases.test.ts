@@ -1,0 +1,92 @@
+/**
+ * When a worker without contact gives its attempts up: before its shard does, and never so that the
+ * shard still counts on it.
+ */
+import { expect, test } from "vitest";
+import { problem, task } from "./fake-shard.ts";
+import { createWorld, signalOf } from "./world.ts";
+
+test("a shard that answers no pings loses its socket, and the handlers stop before it gives up", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.session();
+  first.answersPings = false;
+  first.welcome({ pingIntervalMs: 50, heartbeatLimitMs: 1_000 });
+  const welcomeAt = Date.now();
+  await started;
+  first.send(task());
+  const call = await calls.next("a call");
+  expect(await signalOf(call.ctx.signal)).toMatchObject({ code: "lease_lost" });
+  // The shard counts from hello or later: a timer may fire late, but not past its limit.
+  expect(Date.now() - welcomeAt).toBeLessThan(1_000);
+  const second = await shard.session();
+  expect((await second.hello).running).toEqual([]);
+  second.welcome();
+  call.finish("too late");
+  await second.settled();
+  expect(second.count("completed")).toBe(0);
+});
+
+test("answered pings keep a quiet session", async () => {
+  const { shard, makeWorker } = await createWorld();
+  const started = makeWorker().start();
+  const session = await shard.session();
+  session.welcome({ pingIntervalMs: 50, heartbeatLimitMs: 500 });
+  await started;
+  for (let ping = 0; ping < 20; ping += 1) await session.pings.next("a ping");
+  await session.settled();
+  expect(shard.requestsTo("GET /shards")).toHaveLength(1);
+});
+
+test("handlers stop when the worker can't come back before its session can't be resumed", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.session();
+  first.welcome({ resumeGraceMs: 1_000 });
+  await started;
+  first.send(task());
+  const call = await calls.next("a call");
+  shard.on("GET /shards", () => problem(503, "overloaded", "Come back later"));
+  const closedAt = Date.now();
+  first.vanish();
+  expect(await signalOf(call.ctx.signal)).toMatchObject({ code: "lease_lost" });
+  expect(Date.now() - closedAt).toBeLessThan(1_000);
+});
+
+test("a worker that gives up what its hello has named says so in another hello", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.session();
+  first.welcome({ resumeGraceMs: 1_000 });
+  await started;
+  first.send(task());
+  const call = await calls.next("a call");
+  first.vanish();
+  const second = await shard.session();
+  const named = [{ task: "task-1", attempt: 1 }];
+  expect((await second.hello).running).toEqual(named);
+  expect(await signalOf(call.ctx.signal)).toMatchObject({ code: "lease_lost" });
+  second.welcome({ resumed: named });
+  const third = await shard.session();
+  expect(await third.hello).toMatchObject({ session: "session-of-shard-0", running: [] });
+});
+
+test("a result that was ready outlives the lease, for the shard to judge", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.session();
+  first.welcome({ resumeGraceMs: 50 });
+  await started;
+  first.send(task({ task: "ended" }), task({ task: "running" }));
+  (await calls.next("a call")).finish("kept");
+  await first.next("completed");
+  const running = await calls.next("a call");
+  shard.on("GET /shards", () => problem(503, "overloaded", "Come back later"));
+  first.vanish();
+  await signalOf(running.ctx.signal);
+  shard.on("GET /shards", () => ({ body: { shards: [{ number: 0, path: "/api/v1/shards/0" }] } }));
+  const second = await shard.session();
+  expect((await second.hello).running).toEqual([{ task: "ended", attempt: 1 }]);
+  second.welcome();
+  expect(await second.next("completed")).toMatchObject({ output: "kept" });
+});
