@@ -20,6 +20,7 @@ export default defineConfig({
           include: [
             "test/*.test.ts",
             "test/chaos/{checker,ledger,recovery}.test.ts",
+            "test/simulation/checks/*.test.ts",
             "test/{bench,dispatcher,examples,expressions,protocol,sdk,workers}/**/*.test.ts",
           ],
           testTimeout: 30_000,

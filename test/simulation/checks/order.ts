@@ -48,11 +48,18 @@ export const runsEndAsTheirTasks: Check = {
 };
 
 function isEndOf({ state, failed, error }: RecordedRun, tasks: TaskOfStep[]): boolean {
-  const isLate = error?.code === "run_timeout";
   const failures = tasks.filter((task) => task.state === "failed");
+  const isLate = error?.code === "run_timeout";
+  // A run that takes too long is a failure itself, beside those of its tasks.
+  const ownFailures = failed - failures.length;
   if (!tasks.every((task) => isFinishedTask(task.state))) return false;
-  if (failed !== failures.length + Number(isLate)) return false;
-  if (state === "cancelled") return error !== null && !isLate;
+  if (state === "cancelled") {
+    // One that was late and is cancelled while it unwinds says in its error only who cancelled it.
+    const hasUnwound = tasks.some(({ plan }) => plan.kind !== "step");
+    const isCounted = ownFailures === 0 || (ownFailures === 1 && hasUnwound);
+    return error !== null && !isLate && isCounted;
+  }
+  if (ownFailures !== Number(isLate)) return false;
   if (state === "completed") return tasks.every((task) => task.state === "completed");
   return isLate || failures.some(({ plan }) => plan.kind === "step");
 }
