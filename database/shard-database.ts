@@ -54,7 +54,13 @@ export class ShardDatabase {
     text: string,
     parameters: unknown[],
   ): Promise<Record<string, unknown>[]> {
+    const givenUp = this.#givenUp;
     const connection = await this.#acquire();
+    if (givenUp !== this.#givenUp) {
+      // It took so long to open that nobody waits for it, nor would close it.
+      connection?.close();
+      return await givenUp.promise;
+    }
     if (connection === undefined) return queryOverHttp(this.#config)(text, parameters);
     this.#busy.add(connection);
     try {
