@@ -1,19 +1,20 @@
 /**
  * The SQL functions of `migrations/functions` that TypeScript calls, each as one typed function.
  */
+import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { PauseMode, StepKind } from "../protocol/states.ts";
 import type { Query } from "./connect.ts";
+import type { CommitReply, ReadyRow, RecoverReply, RecoverRequest } from "./rows.ts";
 import type {
   ActiveVersionRow,
   CancelOnRow,
-  CommitReply,
   DefinitionsRow,
-  ReadyRow,
-  RecoverReply,
-  RecoverRequest,
+  LimitRow,
   RetryPolicy,
+  StepDispatch,
+  VersionDispatch,
   VersionRow,
-} from "./rows.ts";
+} from "./definition-rows.ts";
 
 /** The commit is sent as text that was made once, so that a repeat has the same bytes. */
 export const COMMIT_STATEMENT = "select v1.commit($1::jsonb)::text as reply";
@@ -64,6 +65,9 @@ export interface RegisterRequest {
   /** Milliseconds a run may take. */
   timeout?: number | undefined;
   cancelOn?: CancelOnRow[] | undefined;
+  dispatch?: VersionDispatch | undefined;
+  /** Names of stored limits that it uses anywhere: one that is not there refuses the registration. */
+  limits?: string[] | undefined;
   dag: {
     step: number;
     name: string;
@@ -77,15 +81,51 @@ export interface RegisterRequest {
     /** The step that this one undoes. */
     compensates?: number | undefined;
     retry?: RetryPolicy | undefined;
+    dispatch?: StepDispatch | undefined;
   }[];
 }
+
+/** Stored, or refused because it names stored limits that are not there. */
+export type RegisterReply = (ActiveVersionRow & { created: boolean }) | { unknownLimits: string[] };
 
 export async function registerWorkflow(
   query: Query,
   request: RegisterRequest,
-): Promise<ActiveVersionRow & { created: boolean }> {
+): Promise<RegisterReply> {
   const reply = await call(query, "v1.register_workflow($1::jsonb)", JSON.stringify(request));
-  return reply as ActiveVersionRow & { created: boolean };
+  return reply as RegisterReply;
+}
+
+/** The definition of a stored limit, as it was checked. Undefined: there are `most` already. */
+export async function putLimit(
+  query: Query,
+  tenant: string,
+  name: string,
+  definition: PutLimit,
+  most: number,
+): Promise<(LimitRow & { created: boolean }) | undefined> {
+  const text = JSON.stringify(definition);
+  const reply = await call(query, "v1.put_limit($1, $2, $3::jsonb, $4)", tenant, name, text, most);
+  return (reply ?? undefined) as (LimitRow & { created: boolean }) | undefined;
+}
+
+/** `usedBy`: workflows whose active version names it; then it is not deleted. */
+export async function deleteLimit(
+  query: Query,
+  tenant: string,
+  name: string,
+): Promise<{ deleted: boolean; usedBy: string[] }> {
+  const reply = await call(query, "v1.delete_limit($1, $2)", tenant, name);
+  return reply as { deleted: boolean; usedBy: string[] };
+}
+
+/** The workflows whose active version names a stored limit. */
+export async function readLimitUsers(
+  query: Query,
+  tenant: string,
+  name: string,
+): Promise<string[]> {
+  return (await call(query, "v1.limit_users($1, $2)", tenant, name)) as string[];
 }
 
 /** Undefined when there is no such workflow. */

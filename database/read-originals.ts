@@ -7,7 +7,7 @@ import type { Json, Metadata } from "../protocol/json.ts";
 import type { RunState } from "../protocol/states.ts";
 import { fits, isFinished } from "./read-runs.ts";
 import type { Reads } from "./reads.ts";
-import type { CancelOnRow } from "./rows.ts";
+import type { CancelOnRow } from "./definition-rows.ts";
 import { dag, task, workflow, workflowRun, workflowVersion } from "./schema.ts";
 
 /** A run to be repeated. */

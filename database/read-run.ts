@@ -170,10 +170,13 @@ const OUTCOMES: Partial<Record<TaskErrorCode, AttemptOutcome>> = {
   not_received: "lost",
 };
 
+/** Why a task fails that nobody was given. */
+const WITHOUT_ATTEMPT = new Set<TaskErrorCode>(["schedule_timeout", "invalid_key"]);
+
 /** Undefined when the task ended without an attempt: in the queue, or while it waited. */
 function lastOutcome({ state, worker, error }: TaskRow): AttemptOutcome | undefined {
   if (state === "completed") return "completed";
   if (state === "cancelled") return worker === null ? undefined : "cancelled";
-  if (state !== "failed" || error?.code === "schedule_timeout") return undefined;
+  if (state !== "failed" || (error && WITHOUT_ATTEMPT.has(error.code))) return undefined;
   return (error && OUTCOMES[error.code]) ?? "failed";
 }

@@ -2,17 +2,11 @@
  * What the functions in `migrations/functions` take and give, as types. Field names of a commit are
  * short because a batch repeats them a thousand times; `commit.sql` explains each.
  */
+import type { LimitsRow } from "./definition-rows.ts";
 import type { TaskError } from "../protocol/errors.ts";
-import type { Backoff } from "../protocol/http.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { LogLine, StepFailure } from "../protocol/session.ts";
-import type {
-  AttemptOutcome,
-  PauseMode,
-  RunState,
-  StepKind,
-  TimerKind,
-} from "../protocol/states.ts";
+import type { AttemptOutcome, RunState, TimerKind } from "../protocol/states.ts";
 
 export interface EventRow {
   id: string;
@@ -37,7 +31,10 @@ export interface StartRow {
   k?: string | undefined;
   i: Json;
   m: Metadata;
-  s?: number[] | undefined;
+  /** Steps to spill, and the lanes of the queue that they go to. */
+  s?: [step: number, lane: number][] | undefined;
+  /** Priority, where it is not its version's. */
+  pr?: number | undefined;
   /** Milliseconds that the run may take. */
   u?: number | undefined;
   /** Held until its workflow is resumed. */
@@ -115,6 +112,28 @@ export interface MatchedRow {
   e: string;
 }
 
+/** A task that goes back from the window to the queue, into the lane where it belongs. */
+export interface ParkRow {
+  t: string;
+  r: string;
+  a: number;
+  l: number;
+}
+
+/** What to take from one lane of the queue: `n` tasks at most, the oldest first. */
+export interface TakeRow {
+  action: string;
+  /** 0: what has not been sorted into lanes. */
+  lane: number;
+  n: number;
+}
+
+/** A lane that has tasks in the queue. */
+export interface LaneRow {
+  action: string;
+  lane: number;
+}
+
 export interface StartedRow {
   t: string;
   r: string;
@@ -160,8 +179,14 @@ export interface CommitRequest {
   /** List as many of the soonest timers. */
   agenda?: number;
   room: { default: number; actions: Record<string, number>; bytes: number };
-  take?: Record<string, number>;
-  backlog?: boolean;
+  /** Landed commits of which an empty handout is kept: a sending of theirs that comes late is a repeat. */
+  buried?: number[];
+  take?: TakeRow[];
+  parks?: ParkRow[];
+  /** List as many lanes of the queue, after this one. */
+  lanes?: { after?: LaneRow; n: number };
+  /** The number of the stored limits that the shard knows: it is told of others. */
+  limits?: number;
 }
 
 /** A ready task with what a worker needs to execute it. `step` is the step's number. */
@@ -175,6 +200,10 @@ export interface ReadyRow {
   input: Json;
   metadata: Metadata;
   parents: { [step: string]: Json };
+  /** Absent: its version's. */
+  priority?: number | null;
+  /** Who had the run's last finished task, if its version is sticky. */
+  worker?: string | null;
   /** Attempts that failed or ran out of time, and that were lost; absent: none. */
   failures?: number;
   rescues?: number;
@@ -259,11 +288,14 @@ export interface CommitReply {
   expiry?: number;
   asked?: Record<string, ResultClass>;
   ready?: ReadyRow[];
-  /** Actions that had tasks spilled to the queue. */
+  /** Actions that had tasks spilled to the queue, into lane 0. */
   spilled?: string[];
-  /** Actions asked for by `take` that have tasks left in the queue. */
-  more?: string[];
-  backlog?: string[];
+  /** Lanes asked for by `take` that have tasks left in the queue. */
+  more?: LaneRow[];
+  /** In answer to `lanes`; fewer than asked for: these are the last. */
+  lanes?: LaneRow[];
+  /** Stored limits, when they are others than the shard knows. */
+  limits?: LimitsRow;
   /** This very commit had landed before. */
   repeated?: boolean;
 }
@@ -275,84 +307,27 @@ export interface RecoverRequest {
   at: number;
   leases: AskedRow[];
   agenda: number;
+  /** Runs that hold permits. */
+  holders?: string[];
+  /** How many lanes to list. */
+  lanes?: number;
 }
 
 export interface RecoverReply {
   epoch: number;
   trusted: boolean;
   leased: string[];
-  backlog: string[];
+  /** Of `holders`: those that are over. */
+  over: string[];
+  /**
+   * Not trusted: runs of versions with limits that have begun and are not over, and the longest timeout
+   * of the attempts that may be running unknown to the shard, in milliseconds.
+   */
+  holding?: { r: string; v: string; i: Json; m: Metadata }[];
+  unknownMs?: number;
+  lanes: LaneRow[];
+  limits: LimitsRow;
   /** The soonest timers, at most `agenda` of the request. */
   agenda: TimerRow[];
   expiry?: number;
-}
-
-/** When to try again; all of it optional for the client has been given its default. */
-export interface RetryPolicy {
-  retries: number;
-  backoff: Required<Backoff>;
-  retryIf?: string;
-}
-
-export interface StepRow {
-  name: string;
-  action: string;
-  kind: StepKind;
-  /** Ready when its run starts. */
-  isRoot: boolean;
-  children: number[];
-  timeoutMs: number;
-  scheduleTimeoutMs?: number;
-  /** Absent: a failed attempt is the last. */
-  retry?: RetryPolicy;
-}
-
-/** A workflow version as a shard keeps it. */
-export interface VersionRow {
-  id: string;
-  workflow: string;
-  workflowId: string;
-  number: number;
-  steps: StepRow[];
-}
-
-/** An event that cancels a version's runs, as a run's start writes it down. */
-export interface CancelOnRow {
-  /** From 1. */
-  number: number;
-  event: string;
-  if: string;
-  /**
-   * Where in the event and in the run two values must be equal for the condition to be met: a shard
-   * looks at those runs only. Both empty: at all that wait for the event.
-   */
-  eventPath: string[];
-  runPath: string[];
-}
-
-export interface DefinitionsRow {
-  version: number;
-  workflows: {
-    id: string;
-    name: string;
-    version: string;
-    /** Those that a run has from its start. */
-    steps: number;
-    events: string[];
-    timeoutMs?: number;
-    paused?: PauseMode;
-    /** There are events that cancel its runs. */
-    cancelOn?: true;
-  }[];
-  /** Events that cancel runs of any version, with the paths of `CancelOnRow`. */
-  awaited: { event: string; path: string[] }[];
-}
-
-export interface ActiveVersionRow {
-  id: string;
-  name: string;
-  created_at: string;
-  definition: Json;
-  paused: { at: string; mode: PauseMode } | null;
-  version: { id: string; number: number; checksum: string; created_at: string };
 }

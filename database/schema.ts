@@ -16,6 +16,7 @@ import {
 } from "drizzle-orm/pg-core";
 import type { TaskError } from "../protocol/errors.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
+import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { LogLine } from "../protocol/session.ts";
 import {
@@ -26,7 +27,7 @@ import {
   TASK_STATES,
   TIMER_KINDS,
 } from "../protocol/states.ts";
-import type { CancelOnRow } from "./rows.ts";
+import type { CancelOnRow } from "./definition-rows.ts";
 
 const v1 = pgSchema("v1");
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -166,3 +167,23 @@ export const logLine = v1.table(
   },
   (table) => [primaryKey({ columns: [table.taskId, table.attempt, table.number] })],
 );
+
+export const storedLimit = v1.table(
+  "limit",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    name: text("name").notNull(),
+    definition: jsonb("definition").$type<PutLimit>().notNull(),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.name] })],
+);
+
+export const queueItem = v1.table("queue_item", {
+  tenantId: uuid("tenant_id").notNull(),
+  shard: smallint("shard").notNull(),
+  action: text("action").notNull(),
+  lane: bigint("lane", { mode: "number" }).notNull(),
+  taskId: uuid("task_id").primaryKey(),
+});

@@ -7,17 +7,21 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { DatabaseConfig } from "../database/connect.ts";
+import type { LaneRow } from "../database/rows.ts";
 import { ShardDatabase } from "../database/shard-database.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import type { WorkerRecord } from "../protocol/http.ts";
+import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { PING, PONG, SUBPROTOCOL } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { ALARM_DROPPED_MS, IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
+import { explain, explainLane, keysOf } from "./dispatcher/explain.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
+import { ShardAdmission } from "./shard-admission.ts";
 import { ShardAttempts } from "./shard-attempts.ts";
 import { ShardCommits } from "./shard-commits.ts";
 import { ShardLanding } from "./shard-landing.ts";
@@ -27,6 +31,9 @@ import { ShardState } from "./shard-state.ts";
 
 /** While it works on deadlines, the alarm is set this far ahead, should it not come to its end. */
 const ALARM_MARGIN_MS = 10_000;
+
+/** Keys of a limit that one answer has. */
+const MAX_KEYS = 100;
 
 /** What `start` answers. Only `committed` is durable. */
 export type StartAnswer =
@@ -60,8 +67,10 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     this.#sessions = new ShardSessions(this.#state, this.#attempts, context);
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
-    const landing = new ShardLanding(this.#state, this.#attempts, this.#matches);
-    this.#commits = new ShardCommits(this.#state, landing, this.#database, {
+    const admission = new ShardAdmission(this.#state, this.#attempts);
+    const landing = new ShardLanding(this.#state, this.#attempts, this.#matches, admission);
+    const { limits } = this.#attempts;
+    this.#commits = new ShardCommits(this.#state, { landing, admission, limits }, this.#database, {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
@@ -140,6 +149,26 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     return this.#sessions.list();
   }
 
+  /** How a limit is used here now: its keys with most waiting first, at most 100. */
+  limitState(name: string): { keys: LimitKeyState[]; hasMoreKeys: boolean } {
+    const keys = keysOf(name, this.#state, Date.now());
+    return { keys: keys.slice(0, MAX_KEYS), hasMoreKeys: keys.length > MAX_KEYS };
+  }
+
+  /** Why a task that came to this lane now would not run. Undefined: nothing is known of the lane. */
+  whyLane(lane: LaneRow): WaitReason | undefined {
+    return explainLane(lane, this.#state, Date.now());
+  }
+
+  /** Why a task is not running; undefined: it is not in this shard's memory. */
+  why(task: string): WaitReason | undefined {
+    const now = Date.now();
+    const lease = this.#state.leases.ofTask(task);
+    if (lease === undefined) return explain(task, this.#state, now);
+    const worker = this.#state.roster.find(lease.session)?.worker ?? null;
+    return { kind: "running", worker, since: new Date(lease.sentAt).toISOString() };
+  }
+
   /** Lets a worker take no tasks, or tasks again. False: there is no such session. */
   pauseWorker(session: string, isPaused: boolean): boolean {
     const isKnown = this.#sessions.pause(session, isPaused);
@@ -210,14 +239,14 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   /** Places what can be placed, sends what there is to send, commits what may fly. */
   #settle(): void {
     const now = Date.now();
-    const { window, agenda } = this.#state;
+    const { window, agenda, turns } = this.#state;
     // An alarm that stands looks at everything when it goes off; what is due sooner sets its own.
     const isUnarmed = this.#standingAlarm(now) === undefined;
     this.#fireTimers(now);
     const due = this.#attempts.dispatch(now);
     this.#sessions.flush();
     this.#commits.pump();
-    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue()));
+    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), turns.nextOpening()));
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();
@@ -239,6 +268,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     this.#commits.pump(true);
     if (!this.#commits.isIdle) return;
     this.#database.closeAll();
+    this.#attempts.limits.prune(now);
     this.#commits.rest();
   }
 

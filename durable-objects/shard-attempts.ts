@@ -10,18 +10,22 @@ import { MAX_RESCUES } from "../protocol/limits.ts";
 import { CANCEL_GRACE_MS, type CancelReason } from "../protocol/session.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { START_RECORD_MS } from "./dispatcher/limits.ts";
+import { boundOf } from "./dispatcher/needs.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import { retryDelayMs } from "./dispatcher/retries.ts";
 import type { Session } from "./dispatcher/roster.ts";
-import { type Placement, place } from "./dispatcher/scheduler.ts";
-import type { ReadyTask } from "./dispatcher/window.ts";
+import { type Eviction, type Placement, schedule } from "./dispatcher/scheduler.ts";
+import type { ReadyTask } from "./dispatcher/lane.ts";
+import { ShardLimits } from "./shard-limits.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What a worker's report says of its attempt. */
 export interface Report {
-  outcome: "completed" | "failed";
+  outcome: "completed" | "failed" | "put_back";
   output?: ResultRow["o"];
   error?: TaskError;
+  /** Of one that is put back, when it is to be tried again; absent: at once, as its limits allow. */
+  retryAt?: number;
   startedAt: number;
   finishedAt: number;
   /** Of the frame it came in. */
@@ -32,12 +36,16 @@ export interface Report {
 const TOO_OFTEN = ` It was the ${MAX_RESCUES + 1}th worker that this task was lost with.`;
 
 export class ShardAttempts {
+  readonly limits: ShardLimits;
   #state: ShardState;
+  /** Runs that are being cancelled because of a limit. */
+  #evicting = new Set<string>();
   /** When the first deadline is that has been set since `dispatch` last told of one. */
   #due = Number.POSITIVE_INFINITY;
 
   constructor(state: ShardState) {
     this.#state = state;
+    this.limits = new ShardLimits(state);
   }
 
   /** A deadline has been set, perhaps before the alarm that stands. */
@@ -47,9 +55,11 @@ export class ShardAttempts {
 
   /** Places ready tasks and sends each to its session, leased. The time they need an alarm, if any. */
   dispatch(now: number): number {
-    const { window, roster, leases, storage } = this.#state;
-    for (const task of window.expire(now)) this.#expire(task, now);
-    const placed = place(window, roster).map((placement) => this.#lease(placement, now));
+    const { window, leases, storage } = this.#state;
+    for (const task of window.expire(now)) this.#expire(task);
+    const { placements, evictions } = schedule(this.#state, now);
+    for (const eviction of evictions) this.#evict(eviction);
+    const placed = placements.map((placement) => this.#lease(placement, now));
     for (const lease of placed) {
       // A commit whose answer was lost may have readied the task, and another one brought it here.
       const older = leases.ofTask(lease.task);
@@ -58,6 +68,7 @@ export class ShardAttempts {
       this.noteDue(Math.min(lease.deadline, now + START_RECORD_MS));
     }
     storage.writeLeases(placed);
+    this.limits.write(placements);
     const due = this.#due;
     this.#due = Number.POSITIVE_INFINITY;
     return due;
@@ -93,11 +104,12 @@ export class ShardAttempts {
   /** The worker's report, made part of the next commit. */
   report(lease: Lease, session: Session, report: Report, now: number): void {
     const { outcome: s, output: o, error: e, startedAt: b, finishedAt: f, bytes } = report;
+    const d = report.retryAt;
     lease.state = "ending";
-    session.letGo(leaseKey(lease));
+    this.#letGo(lease);
     this.#addResult(
       lease,
-      { s, ...(s === "completed" && { o: o ?? null }), ...(e && { e }), b, f },
+      { s, ...(s === "completed" && { o: o ?? null }), ...(e && { e }), b, f, d },
       now,
       {
         session: session.id,
@@ -109,7 +121,7 @@ export class ShardAttempts {
   /** The attempt never came to its worker's hands: its connection broke. */
   loseOnTheWay(lease: Lease, now: number): void {
     lease.state = "ending";
-    this.#state.roster.find(lease.session)?.letGo(leaseKey(lease));
+    this.#letGo(lease);
     const error = errorOf("not_received", "The task went down with its worker's connection.");
     this.#addResult(lease, { s: "lost", e: error, b: lease.sentAt, f: now }, now);
   }
@@ -150,17 +162,18 @@ export class ShardAttempts {
 
   /** The worker has let go of an attempt that is over, or has had its time to. */
   release(lease: Lease): void {
-    const { leases, roster, storage } = this.#state;
-    roster.find(lease.session)?.letGo(leaseKey(lease));
+    const { leases, storage } = this.#state;
+    this.#letGo(lease);
     lease.isReleased = true;
     if (lease.state !== "cancelled") return;
     leases.end(lease);
+    this.limits.leave(lease);
     storage.deleteLeases([lease]);
   }
 
   /** The commit that ends these attempts has landed. */
   endAll(ended: readonly Lease[]): void {
-    const { leases, roster, storage } = this.#state;
+    const { leases, storage } = this.#state;
     const cancelled: Lease[] = [];
     const gone: Lease[] = [];
     for (const lease of ended) {
@@ -170,12 +183,60 @@ export class ShardAttempts {
         cancelled.push(lease);
       } else {
         leases.end(lease);
-        roster.find(lease.session)?.letGo(leaseKey(lease));
+        this.#letGo(lease);
+        this.limits.leave(lease);
         gone.push(lease);
       }
     }
     storage.writeLeases(cancelled);
     storage.deleteLeases(gone);
+  }
+
+  /** A run is over, durably. */
+  endRun(run: string): void {
+    this.limits.endRun(run);
+  }
+
+  /** A task can't be executed, whoever is there. */
+  refuse(task: ReadyTask, code: "schedule_timeout" | "invalid_key", message: string): void {
+    this.#state.committer.add({
+      kind: "result",
+      bytes: 0,
+      session: undefined,
+      version: task.version,
+      step: task.step,
+      row: {
+        t: task.id,
+        r: task.run,
+        a: task.attempt,
+        s: "failed",
+        e: errorOf(code, message),
+        f: Date.now(),
+      },
+    });
+  }
+
+  /** The attempt is in nobody's hands: its slots and permits are free. */
+  #letGo(lease: Lease): void {
+    this.#state.roster.find(lease.session)?.letGo(leaseKey(lease));
+    this.limits.release(lease);
+  }
+
+  /** Cancels a run because a limit is full. */
+  #evict({ run, need, isOwn }: Eviction): void {
+    const { committer, book, permits, log } = this.#state;
+    if (this.#evicting.has(run)) return;
+    this.#evicting.add(run);
+    const { limit, key, id, strategy } = need;
+    const counts = `${permits.count(id)} of ${boundOf(need, book)?.concurrency ?? 0} held`;
+    const of = key === "" ? `The limit ${limit}` : `The limit ${limit} of "${key}"`;
+    const message = isOwn
+      ? `${of} was full (${counts}), and its strategy is ${strategy}.`
+      : `${of} was full (${counts}), and a newer run has taken the place: its strategy is ${strategy}.`;
+    log.info("run.evicted", { run_id: run, limit, strategy });
+    const forget = (): void => void this.#evicting.delete(run);
+    const row = { r: run, e: errorOf("limit_full", message) };
+    committer.add({ kind: "cancel", row, bytes: 0, landed: forget, refused: forget });
   }
 
   #rescue(lease: Lease, why: string, now: number): void {
@@ -212,12 +273,12 @@ export class ShardAttempts {
 
   #addResult(
     lease: Lease,
-    row: Pick<ResultRow, "s" | "o" | "e" | "b" | "f" | "x">,
+    row: Pick<ResultRow, "s" | "o" | "e" | "b" | "f" | "d" | "x">,
     now: number,
     { session, bytes }: { session?: string; bytes: number } = { bytes: 0 },
   ): void {
     const { committer, roster } = this.#state;
-    const d = this.#retryAt(lease, row, now);
+    const d = row.d ?? this.#retryAt(lease, row, now);
     const w = roster.find(lease.session)?.worker;
     const { task: t, run: r, attempt: a, version, step } = lease;
     committer.add({
@@ -244,26 +305,25 @@ export class ShardAttempts {
   }
 
   /** A task has been queued for too long: it fails without an attempt. */
-  #expire(task: ReadyTask, now: number): void {
-    const { committer, versions, log } = this.#state;
+  #expire(task: ReadyTask): void {
+    const { versions, log } = this.#state;
     const limitMs = versions.step(task.version, task.step)?.scheduleTimeoutMs ?? 0;
-    const message = `No worker had room for the task within ${limitMs} ms.`;
     log.warn("task.expired", { run_id: task.run, task_id: task.id, limit_ms: limitMs });
-    committer.add({
-      kind: "result",
-      bytes: 0,
-      session: undefined,
-      version: task.version,
-      step: task.step,
-      row: {
-        t: task.id,
-        r: task.run,
-        a: task.attempt,
-        s: "failed",
-        e: errorOf("schedule_timeout", message),
-        f: now,
-      },
-    });
+    const message = `No worker had room for the task within ${limitMs} ms.`;
+    this.refuse(task, "schedule_timeout", message);
+  }
+
+  /** What the scheduler has taken for a task: its permits, but for its run's, and its units. */
+  #taken(task: ReadyTask): Pick<Lease, "holds" | "reserved"> {
+    const { permits, book } = this.#state;
+    const reserved: Lease["reserved"] = [];
+    for (const need of task.needs.needs) {
+      const rate = boundOf(need, book)?.rate;
+      if (rate === undefined) continue;
+      const { limit, key, id, units, isOfRun } = need;
+      if (!isOfRun) reserved.push({ limit, key, id, units, rate });
+    }
+    return { holds: permits.heldBy(leaseKey({ task: task.id, attempt: task.attempt })), reserved };
   }
 
   #lease({ task, session }: Placement, now: number): Lease {
@@ -272,7 +332,9 @@ export class ShardAttempts {
     if (version === undefined || step === undefined) {
       throw new Error(`Task ${task.id} was placed before version ${task.version} was read`);
     }
-    const { id, run, attempt, input, parents, metadata, queuedAt, failed } = task;
+    const { id, run, attempt, input, parents, metadata, queuedAt, failed, needs } = task;
+    const { slots } = needs.placing;
+    const { holds, reserved } = this.#taken(task);
     this.#state.outbox.add(session.id, {
       type: "task",
       task: id,
@@ -288,6 +350,10 @@ export class ShardAttempts {
       metadata,
       timeoutMs: step.timeoutMs,
       queuedAt,
+      ...(slots > 1 && { slots }),
+      ...(reserved.length > 0 && {
+        limits: reserved.map(({ limit, key, units }) => ({ limit, key, units })),
+      }),
       ...(failed && { failures: failed }),
     });
     return {
@@ -300,6 +366,9 @@ export class ShardAttempts {
       kind: step.kind,
       failures: task.failures ?? 0,
       rescues: task.rescues ?? 0,
+      slots,
+      holds,
+      reserved,
       retry: step.retry,
       sentAt: now,
       deadline: now + step.timeoutMs,

@@ -13,10 +13,13 @@ import {
   COMMIT_RETRY_MAX_MS,
   COMMIT_RETRY_MS,
   COMMIT_TIMEOUT_MS,
+  LANE_PAGE,
 } from "./dispatcher/limits.ts";
 import { planCommit } from "./dispatcher/plan.ts";
 import type { Transition } from "./dispatcher/transitions.ts";
+import type { ShardAdmission } from "./shard-admission.ts";
 import type { ShardLanding } from "./shard-landing.ts";
+import type { ShardLimits } from "./shard-limits.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What the commits need of the shard around them. */
@@ -29,9 +32,18 @@ export interface CommitSurroundings {
   abandon(reason: string): void;
 }
 
+/** Who lets out what has landed. */
+export interface CommitEffects {
+  landing: ShardLanding;
+  admission: ShardAdmission;
+  limits: ShardLimits;
+}
+
 export class ShardCommits {
   #state: ShardState;
   #landing: ShardLanding;
+  #admission: ShardAdmission;
+  #limits: ShardLimits;
   #database: ShardDatabase;
   #surroundings: CommitSurroundings;
   #epoch = 0;
@@ -41,18 +53,20 @@ export class ShardCommits {
   #recoverAt = 0;
   #failedRecoveries = 0;
   #isResting = false;
-  /** What is in Postgres for this shard may be more than it knows: its queue, its timers. */
-  #isBacklogUnknown = false;
+  /** What is in Postgres for this shard may be more than it knows: its timers, its limits. */
   #isAgendaUnknown = false;
+  #isLookWanted = false;
 
   constructor(
     state: ShardState,
-    landing: ShardLanding,
+    { landing, admission, limits }: CommitEffects,
     database: ShardDatabase,
     surroundings: CommitSurroundings,
   ) {
     this.#state = state;
     this.#landing = landing;
+    this.#admission = admission;
+    this.#limits = limits;
     this.#database = database;
     this.#surroundings = surroundings;
   }
@@ -64,11 +78,18 @@ export class ShardCommits {
 
   /** Nothing is to be done before Postgres has something due: the next life need not ask sooner. */
   rest(): void {
-    const { storage, agenda, window } = this.#state;
+    const { storage, agenda, window, turns } = this.#state;
     if (this.#life !== "recovered" || this.#isResting) return;
     this.#isResting = true;
+    // What the window waits for goes with this life, and is in Postgres for the next one.
+    const due = Math.min(
+      agenda.nextDue(),
+      window.nextExpiry(),
+      window.queueExpiry,
+      turns.nextOpening(),
+    );
     // SQLite keeps no infinity.
-    storage.writeRest(Math.min(agenda.nextDue(), window.queueExpiry, Number.MAX_SAFE_INTEGER));
+    storage.writeRest(Math.min(due, Number.MAX_SAFE_INTEGER));
   }
 
   /** When recovery needs the alarm; infinity when it doesn't. */
@@ -89,7 +110,8 @@ export class ShardCommits {
 
   /** Asks again: Postgres may have something for this shard that no commit of its own has put there. */
   wantAnotherLook(): void {
-    this.#isRecoveryWanted = this.#isBacklogUnknown = this.#isAgendaUnknown = true;
+    this.#isRecoveryWanted = this.#isLookWanted = this.#isAgendaUnknown = true;
+    this.#state.backlog.reread();
   }
 
   /** Makes sure that the DAGs of these versions are in memory. */
@@ -102,17 +124,18 @@ export class ShardCommits {
 
   /** Lets every batch fly that may. */
   pump(isLast = false): void {
-    const { committer, window, roster, handouts } = this.#state;
+    const { committer, window, backlog, roster, handouts } = this.#state;
     if (this.#life !== "recovered") {
       if (committer.isEmpty && !this.#isRecoveryWanted) return;
       if (this.#life === "fresh" && this.#recoverAt <= Date.now()) void this.#recover();
       return;
     }
     for (;;) {
-      const hasDemand = window.hasDemand((action) => roster.isServed(action));
       const isWanted =
-        hasDemand ||
-        this.#isBacklogUnknown ||
+        backlog.hasDemand((action) => roster.isServed(action)) ||
+        backlog.page !== undefined ||
+        handouts.hasUnburied ||
+        this.#isLookWanted ||
         this.#isAgendaUnknown ||
         this.#isAgendaShort ||
         window.queueExpiry <= Date.now() ||
@@ -144,9 +167,8 @@ export class ShardCommits {
     const { cargo, request } = planCommit(batch, now, this.#state);
     // Rule R9: whatever becomes of this life, the alarm wakes the next one.
     this.#surroundings.arm(now + COMMIT_TIMEOUT_MS);
-    cargo.isBacklogAsked = this.#isBacklogUnknown;
     cargo.isAgendaAsked = this.#isAgendaUnknown || this.#isAgendaShort;
-    this.#isBacklogUnknown = this.#isAgendaUnknown = false;
+    this.#isAgendaUnknown = this.#isLookWanted = false;
     if (cargo.isAgendaAsked) agenda.ask();
     const flight = committer.launch(batch, cargo, now, (seq) => ({
       tenant: name.tenant,
@@ -155,7 +177,6 @@ export class ShardCommits {
       seq,
       at: now,
       ...request,
-      ...(cargo.isBacklogAsked && { backlog: true }),
       ...(cargo.isAgendaAsked && { agenda: AGENDA_PAGE }),
     }));
     if (flight.unwritable) this.#refuse(flight, flight.unwritable);
@@ -176,10 +197,12 @@ export class ShardCommits {
   #land(flight: Flight, reply: CommitReply, length: number): void {
     if (flight.tries > 1) {
       // Its first answer was lost, and with it what was spilled and which timers were set.
-      this.#isBacklogUnknown = this.#isAgendaUnknown = true;
+      this.#isAgendaUnknown = true;
+      this.#state.backlog.reread();
     }
     try {
       this.#landing.land(flight, reply, length);
+      if (flight.tries > 1) this.#state.handouts.haunt(flight.seq);
     } catch (error) {
       // What is in memory no longer follows from what is in Postgres: another life starts from there.
       this.#state.log.error("commit.not_landed", { seq: flight.seq, ...errorFields(error) });
@@ -213,10 +236,11 @@ export class ShardCommits {
 
   /** Gives back what a refused flight had reserved. */
   #unload({ cargo }: Flight): void {
-    for (const [action, count] of cargo.reserved) this.#state.window.release(action, count);
-    if (cargo.take) this.#state.window.untaken(cargo.take);
+    for (const [lane, count] of cargo.reserved) this.#state.window.release(lane, count);
+    this.#state.backlog.untaken(cargo.take);
+    this.#state.handouts.unbury(cargo.buried);
     if (cargo.isExpiring) this.#state.window.noteQueueExpiry(Date.now());
-    this.#isBacklogUnknown ||= cargo.isBacklogAsked;
+    if (cargo.page) this.#state.backlog.reread();
     this.#isAgendaUnknown ||= cargo.isAgendaAsked;
     this.#state.handouts.fail(cargo.settlement);
   }
@@ -227,6 +251,7 @@ export class ShardCommits {
     if (culprit.kind === "match" || culprit.kind === "matched") {
       return this.#state.matching.end(culprit.row.e);
     }
+    if (culprit.kind === "park") return this.#admission.readmit(culprit.task);
     const message = `Postgres can't store this: ${error instanceof Error ? error.message : "?"}`;
     if (culprit.kind === "spawn") return this.#landing.refuseSpawn(culprit, message);
     if (culprit.kind !== "result" || culprit.row.e?.code === "invalid_output") return;
@@ -236,7 +261,7 @@ export class ShardCommits {
   }
 
   async #recover(): Promise<void> {
-    const { storage, leases, roster, handouts, window, agenda, name, log } = this.#state;
+    const { storage, leases, roster, handouts, window, backlog, agenda, name, log } = this.#state;
     this.#life = "recovering";
     const now = Date.now();
     this.#recoverSentAt = now;
@@ -249,7 +274,10 @@ export class ShardCommits {
         at: now,
         leases: held.map(({ task: t, attempt: a }) => ({ t, a })),
         agenda: AGENDA_PAGE,
+        holders: this.#state.permits.runs(),
+        lanes: LANE_PAGE,
       });
+      if (reply.holding) await this.ensureVersions(reply.holding.map(({ v }) => v));
       this.#epoch = reply.epoch;
       storage.writeEpoch(reply.epoch);
       storage.clearRest();
@@ -259,7 +287,8 @@ export class ShardCommits {
         if (leased.has(lease.task)) handouts.add(0, lease.task);
         else this.#landing.drop(lease, now);
       }
-      for (const action of reply.backlog) window.markBacklog(action);
+      this.#limits.recover(reply, now);
+      backlog.read(reply.lanes, { n: LANE_PAGE });
       agenda.read(reply.agenda, AGENDA_PAGE);
       if (reply.expiry !== undefined) window.noteQueueExpiry(reply.expiry);
       this.#life = "recovered";

@@ -9,15 +9,16 @@ import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import type { AttemptRef, SpawnFrame, WorkerFrame } from "../protocol/session.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import type { Session } from "./dispatcher/roster.ts";
-import type { ShardAttempts } from "./shard-attempts.ts";
+import { errorOf } from "./dispatcher/task-errors.ts";
+import type { Report, ShardAttempts } from "./shard-attempts.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** Frames about attempts. */
 export type AttemptFrame = Exclude<
   WorkerFrame,
-  { type: "hello" | "pause" | "resume" | "drain" | "received" }
+  { type: "hello" | "pause" | "resume" | "drain" | "received" | "labels" }
 >;
-type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" }>;
+type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" | "rate_limited" }>;
 
 export class ShardFrames {
   #state: ShardState;
@@ -39,7 +40,7 @@ export class ShardFrames {
   /** @param isLarge Whether the frame came in a message in which an output may be too large. */
   read(session: Session, frame: AttemptFrame, bytes: number, isLarge: boolean, now: number): void {
     const lease = this.#leaseOf(session, frame);
-    if (frame.type === "completed" || frame.type === "failed") {
+    if (frame.type === "completed" || frame.type === "failed" || frame.type === "rate_limited") {
       return this.#readReport(session, lease, frame, bytes, isLarge, now);
     }
     if (frame.type === "released") {
@@ -64,6 +65,8 @@ export class ShardFrames {
         this.#state.storage.writeLeases([lease]);
         return this.#state.outbox.add(session.id, { type: "extended", task, attempt, timeoutMs });
       }
+      case "settle":
+        return void this.#attempts.limits.settle(lease, frame.limit, frame.used);
       case "spawn":
         return this.#readSpawn(session, lease, frame, bytes);
       case "waiting":
@@ -94,13 +97,34 @@ export class ShardFrames {
       const row = { t: task, a: attempt };
       this.#state.committer.add({ kind: "ask", row, bytes: 0, session: session.id });
     } else if (lease.state === "held") {
-      const report = { ...outcomeOf(frame, isLarge), ...timesOf(frame, lease.sentAt, now), bytes };
+      const outcome =
+        frame.type === "rate_limited"
+          ? this.#putBack(lease, frame, now)
+          : outcomeOf(frame, isLarge);
+      const report = { ...outcome, ...timesOf(frame, lease.sentAt, now), bytes };
       this.#attempts.report(lease, session, report, now);
     } else if (lease.state !== "ending") {
       // Its end was decided without it; that it has ended frees the slot.
       this.#attempts.release(lease);
       this.#answerStale(session, frame);
     } // else sent again while on its way: answered when it lands
+  }
+
+  /** The worker met a rate limit: its key is paused for all, or without one of ours the task alone. */
+  #putBack(
+    lease: Lease,
+    { limit, retryAfterMs }: Extract<WorkerFrame, { type: "rate_limited" }>,
+    now: number,
+  ): Pick<Report, "outcome" | "error" | "retryAt"> {
+    const until = now + retryAfterMs;
+    const paused = this.#attempts.limits.pause(lease, limit, until, now);
+    const names = paused.length > 0 ? paused.map((reserve) => reserve.limit).join(", ") : limit;
+    const message = `The worker met ${names === undefined ? "a rate limit" : `the rate limit ${names}`}: nothing for ${retryAfterMs} ms.`;
+    return {
+      outcome: "put_back",
+      error: { ...errorOf("rate_limited", message), retryAfterMs },
+      ...(paused.length === 0 && { retryAt: until }),
+    };
   }
 
   #readSpawn(session: Session, lease: Lease, { children }: SpawnFrame, bytes: number): void {
@@ -119,7 +143,9 @@ export class ShardFrames {
   }
 
   #keepSlot(session: Session, lease: Lease): void {
-    session.hold(leaseKey(lease), lease.leftMs !== undefined);
+    const key = leaseKey(lease);
+    if (lease.leftMs === undefined) session.hold(key, lease.slots);
+    else session.holdWaiting(key);
     this.#attempts.noteDue(lease.deadline);
     this.#state.storage.writeLeases([lease]);
   }
@@ -154,7 +180,7 @@ function timesOf(
 
 /** What a report says of its attempt. An output that is too large is an error of it. */
 function outcomeOf(
-  frame: ReportFrame,
+  frame: Exclude<ReportFrame, { type: "rate_limited" }>,
   isLarge: boolean,
 ): { outcome: "completed"; output: ResultRow["o"] } | { outcome: "failed"; error: ErrorRow } {
   if (frame.type === "failed") return { outcome: "failed", error: frame.error };

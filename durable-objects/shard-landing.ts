@@ -2,14 +2,13 @@
  * Lets out what a commit has set free once it has landed: answers to API calls, acknowledgements to
  * workers, ready tasks into the window. Nothing is told before it is durable.
  */
-import type { CommitReply, FinishedRow, ReadyRow, SpawnedRow } from "../database/rows.ts";
-import { taskId } from "../protocol/ids.ts";
+import type { CommitReply, FinishedRow, SpawnedRow } from "../database/rows.ts";
 import type { ShardFrame, SpawnedFrame } from "../protocol/session.ts";
-import type { StepKind } from "../protocol/states.ts";
 import type { Flight, RunEnd } from "./dispatcher/committer.ts";
 import type { Lease } from "./dispatcher/leases.ts";
 import { AGENDA_PAGE } from "./dispatcher/limits.ts";
-import { isReadyAtStart, type StartCall, type Transition } from "./dispatcher/transitions.ts";
+import type { Transition } from "./dispatcher/transitions.ts";
+import { isOver, laneOfParked, type ShardAdmission } from "./shard-admission.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import type { ShardMatches } from "./shard-matches.ts";
 import type { ShardState } from "./shard-state.ts";
@@ -20,20 +19,28 @@ export class ShardLanding {
   #state: ShardState;
   #attempts: ShardAttempts;
   #matches: ShardMatches;
+  #admission: ShardAdmission;
 
-  constructor(state: ShardState, attempts: ShardAttempts, matches: ShardMatches) {
+  constructor(
+    state: ShardState,
+    attempts: ShardAttempts,
+    matches: ShardMatches,
+    admission: ShardAdmission,
+  ) {
     this.#state = state;
     this.#attempts = attempts;
     this.#matches = matches;
+    this.#admission = admission;
   }
 
   land(flight: Flight, reply: CommitReply, length: number): void {
-    const { committer, window, handouts, waiters, agenda } = this.#state;
+    const { committer, window, backlog, handouts, waiters, agenda } = this.#state;
     const { cargo, seq, transitions } = flight;
     const now = Date.now();
     committer.land(flight);
-    for (const [action, count] of cargo.reserved) window.release(action, count);
+    for (const [lane, count] of cargo.reserved) window.release(lane, count);
     handouts.land(cargo.settlement, seq);
+    if (reply.limits) this.#admission.changeLimits(reply.limits);
     for (const transition of transitions) this.#tell(transition, reply, flight);
     this.#endLeases(transitions);
     this.#endCancelled(transitions, reply.cancelled ?? [], now);
@@ -41,12 +48,15 @@ export class ShardLanding {
       waiters.finish(finished.run, finished.state);
       agenda.forget(finished.run, "timeout");
       this.#tellParent(finished);
+      this.#attempts.endRun(finished.run);
     }
     const ready = reply.ready ?? [];
-    for (const task of ready) this.#admit(task, flight, length / ready.length);
-    if (cargo.take) window.taken(cargo.take, reply.more ?? []);
-    for (const action of reply.spilled ?? []) this.#noteSpilled(action, flight);
-    for (const action of reply.backlog ?? []) window.markBacklog(action);
+    for (const task of ready) this.#admission.admit(task, flight, length / ready.length);
+    if (cargo.take.length > 0) backlog.taken(cargo.take, reply.more ?? []);
+    for (const action of reply.spilled ?? []) {
+      this.#admission.noteSpilled({ action, lane: 0 }, flight);
+    }
+    if (cargo.page && reply.lanes) backlog.read(reply.lanes, cargo.page);
     if (reply.expiry !== undefined) window.noteQueueExpiry(reply.expiry);
     if (reply.agenda) agenda.read(reply.agenda, AGENDA_PAGE);
     if (reply.timers) agenda.add(reply.timers);
@@ -71,7 +81,7 @@ export class ShardLanding {
   #tell(transition: Transition, reply: CommitReply, flight: Flight): void {
     switch (transition.kind) {
       case "start":
-        this.#admitFirst(transition.call, reply, flight);
+        this.#admission.admitFirst(transition.call, reply, flight);
         return transition.landed({ events: reply.events ?? {}, starts: reply.starts ?? {} });
       case "result":
       case "ask": {
@@ -83,6 +93,8 @@ export class ShardLanding {
       }
       case "cancel":
         return transition.landed(reply.cancelled?.includes(transition.row.r) ?? false);
+      case "park":
+        return this.#admission.noteSpilled(laneOfParked(transition), flight);
       case "spawn":
         return this.#tellSpawned(transition, reply.spawned ?? []);
       case "match": {
@@ -126,44 +138,6 @@ export class ShardLanding {
     this.#state.outbox.add(lease.session, childFrame(parent, lease.attempt, key, finished));
   }
 
-  /** Puts the first tasks of started runs into the window; the queue has those that were spilled. */
-  #admitFirst(call: StartCall, reply: CommitReply, flight: Flight): void {
-    const { versions } = this.#state;
-    const { firstSentAt: queuedAt, cargo } = flight;
-    const bytes = call.bytes / Math.max(1, call.runs.length);
-    const known = new Set(reply.known);
-    for (const run of call.runs) {
-      if (reply.starts?.[run.id] !== undefined || known.has(run.id)) continue;
-      if (!isReadyAtStart(run)) continue;
-      for (const [step, { action, isRoot }] of versions.find(run.v)?.steps.entries() ?? []) {
-        if (!isRoot) continue;
-        const id = taskId(run.id, step);
-        if (cargo.spilled.has(id)) {
-          this.#noteSpilled(action, flight);
-          continue;
-        }
-        const payload = { input: run.i, metadata: run.m, parents: {} };
-        const ready = { id, run: run.id, version: run.v, step, attempt: 1, queuedAt };
-        this.#admit({ ...ready, ...payload }, flight, bytes);
-      }
-    }
-  }
-
-  #admit(task: ReadyRow, { seq, overtaken }: Flight, bytes: number): void {
-    const { versions, leases, window, handouts } = this.#state;
-    const step = versions.step(task.version, task.step);
-    if (step === undefined || leases.find(task.id, task.attempt)) return;
-    handouts.add(seq, task.id);
-    if (isOver(step.kind, overtaken.get(task.run))) return handouts.end(task.id);
-    const expiresAt = task.queuedAt + (step.scheduleTimeoutMs ?? Number.POSITIVE_INFINITY);
-    window.add({ ...task, action: step.action, kind: step.kind, seq, bytes, expiresAt });
-  }
-
-  /** What a commit spills before it takes is among what it takes, and counted by what it leaves. */
-  #noteSpilled(action: string, { cargo }: Flight): void {
-    if (cargo.take?.[action] === undefined) this.#state.window.markBacklog(action);
-  }
-
   #endLeases(transitions: Transition[]): void {
     const ended: Lease[] = [];
     for (const transition of transitions) {
@@ -204,11 +178,6 @@ function endsOf(transitions: Transition[], cancelled: ReadonlySet<string>): Map<
     else if (!ends.has(run)) ends.set(run, "run_timeout");
   }
   return ends;
-}
-
-/** Whether a task of this kind ended with its run. What undoes steps is there only afterwards. */
-function isOver(kind: StepKind, end: RunEnd | undefined): boolean {
-  return end === "cancelled" || (end === "run_timeout" && kind === "step");
 }
 
 function childFrame(

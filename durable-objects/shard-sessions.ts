@@ -17,7 +17,7 @@ import {
 } from "../protocol/session.ts";
 import { readMessage } from "./dispatcher/frames.ts";
 import { leaseKey } from "./dispatcher/leases.ts";
-import type { Session } from "./dispatcher/roster.ts";
+import type { Labels, Session } from "./dispatcher/roster.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import { ShardFrames } from "./shard-frames.ts";
 import type { ShardState } from "./shard-state.ts";
@@ -87,6 +87,7 @@ export class ShardSessions {
       }
     }
     if (session === undefined) return;
+    if (session.isStalled) session.noteFreed();
     session.isStalled = false;
     this.#heardAt.set(session.id, now);
   }
@@ -135,8 +136,9 @@ export class ShardSessions {
       shard: this.#state.name.shard,
       state: stateOf(session),
       slots: session.slots,
-      usedSlots: session.holding.size,
+      usedSlots: session.usedSlots,
       actions: [...session.actions],
+      labels: session.labels,
       connectedAt: new Date(session.connectedAt).toISOString(),
       heardAt: new Date(session.closedAt ?? this.heardAt(session.id)).toISOString(),
     }));
@@ -177,6 +179,7 @@ export class ShardSessions {
       isPaused: known?.askedPause ?? hello.isPaused === true,
       askedPause: known?.askedPause,
       isDraining: known?.isDraining === true,
+      labels: hello.labels ?? {},
       connectedAt,
       closedAt: undefined,
     });
@@ -241,6 +244,8 @@ export class ShardSessions {
         return this.#setPaused(session, false);
       case "drain":
         return this.#setDraining(session);
+      case "labels":
+        return this.#setLabels(session, frame.labels);
       default:
         return this.#frames.read(session, frame, bytes, isLarge, now);
     }
@@ -248,10 +253,17 @@ export class ShardSessions {
 
   #setPaused(session: Session, isPaused: boolean, askedPause?: boolean): void {
     session.isPaused = isPaused;
+    session.noteFreed();
     session.askedPause = askedPause;
     this.#state.storage.writeSession(session.toRecord());
     const event = isPaused ? "session.paused" : "session.unpaused";
     this.#state.log.info(event, { session_id: session.id, worker: session.worker });
+  }
+
+  #setLabels(session: Session, labels: Labels): void {
+    session.labels = labels;
+    session.noteFreed();
+    this.#state.storage.writeSession(session.toRecord());
   }
 
   #setDraining(session: Session): void {

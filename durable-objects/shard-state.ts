@@ -7,16 +7,22 @@ import { CANCEL_CONDITION } from "../expressions/cancel-condition.ts";
 import { judgeRetry, RETRY_CONDITION } from "../expressions/retry-condition.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Agenda } from "./dispatcher/agenda.ts";
+import { Backlog } from "./dispatcher/backlog.ts";
+import { Buckets } from "./dispatcher/buckets.ts";
 import { Committer } from "./dispatcher/committer.ts";
 import { Handouts } from "./dispatcher/handouts.ts";
 import { leaseKey, Leases } from "./dispatcher/leases.ts";
+import { LimitBook } from "./dispatcher/limit-book.ts";
+import { createLimitExpressions } from "./dispatcher/limit-expressions.ts";
 import { MAX_CANCEL_CONDITIONS, MAX_RETRY_CONDITIONS } from "./dispatcher/limits.ts";
 import { Matching } from "./dispatcher/matching.ts";
 import { Outbox } from "./dispatcher/outbox.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
+import { Permits } from "./dispatcher/permits.ts";
 import type { Failure } from "./dispatcher/retries.ts";
 import { Roster } from "./dispatcher/roster.ts";
 import type { ShardName } from "./dispatcher/shard-name.ts";
+import { Turns } from "./dispatcher/turns.ts";
 import { Versions } from "./dispatcher/versions.ts";
 import { Waiters } from "./dispatcher/waiters.ts";
 import { ReadyWindow } from "./dispatcher/window.ts";
@@ -27,16 +33,22 @@ export class ShardState {
   readonly log: Logger;
   readonly storage: ShardStorage;
   readonly agenda = new Agenda();
+  readonly book = new LimitBook();
+  readonly buckets = new Buckets();
   readonly committer = new Committer();
   readonly handouts = new Handouts();
   readonly leases = new Leases();
+  readonly limitExpressions = createLimitExpressions();
   readonly matching = new Matching();
   readonly outbox = new Outbox();
   readonly pendingCalls = new PendingCalls();
+  readonly permits = new Permits();
   readonly roster = new Roster();
+  readonly turns = new Turns();
   readonly versions = new Versions();
   readonly waiters = new Waiters();
   readonly window = new ReadyWindow();
+  readonly backlog = new Backlog(this.window);
   readonly cancelConditions = new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS);
   readonly #retryConditions = new ExpressionCache(RETRY_CONDITION, MAX_RETRY_CONDITIONS);
 
@@ -46,9 +58,17 @@ export class ShardState {
     this.storage = new ShardStorage(storage);
     for (const record of this.storage.readSessions()) this.roster.join(record);
     for (const lease of this.storage.readLeases()) {
+      const key = leaseKey(lease);
+      const session = this.roster.find(lease.session);
+      if (lease.leftMs === undefined) session?.hold(key, lease.slots);
+      else session?.holdWaiting(key);
+      for (const id of lease.holds) this.permits.take(id, key);
       this.leases.hold(lease);
-      this.roster.find(lease.session)?.hold(leaseKey(lease), lease.leftMs !== undefined);
     }
+    for (const { run, ids } of this.storage.readHolders()) {
+      for (const id of ids) this.permits.take(id, run);
+    }
+    for (const [id, bucket] of this.storage.readBuckets()) this.buckets.restore(id, bucket);
   }
 
   /** Whether a step's own condition is for another attempt. */

@@ -3,13 +3,17 @@
  * object's own SQLite. Written in the same turn as the decision; the platform holds back what the
  * turn sends until the write is durable.
  */
+import type { Bucket } from "./dispatcher/buckets.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
+import type { CountId } from "./dispatcher/permits.ts";
 import type { SessionRecord } from "./dispatcher/roster.ts";
 
 const SCHEMA = `
   create table if not exists meta (name text primary key, value) without rowid;
   create table if not exists session (id text primary key, record text not null) without rowid;
   create table if not exists attempt (key text primary key, lease text not null) without rowid;
+  create table if not exists holder (run text primary key, ids text not null) without rowid;
+  create table if not exists bucket (id text primary key, bucket text not null) without rowid;
 `;
 
 export class ShardStorage {
@@ -95,6 +99,49 @@ export class ShardStorage {
     this.#sql.exec(
       "delete from attempt where key in (select value from json_each(?))",
       JSON.stringify(leases.map(leaseKey)),
+    );
+  }
+
+  /** Runs that hold permits of their own. */
+  readHolders(): { run: string; ids: CountId[] }[] {
+    const rows = this.#sql.exec<{ run: string; ids: string }>("select run, ids from holder");
+    return [...rows].map(({ run, ids }) => ({ run, ids: JSON.parse(ids) as CountId[] }));
+  }
+
+  writeHolders(holders: readonly { run: string; ids: CountId[] }[]): void {
+    if (holders.length === 0) return;
+    this.#sql.exec(
+      "insert or replace into holder select value->>0, value->>1 from json_each(?)",
+      JSON.stringify(holders.map(({ run, ids }) => [run, JSON.stringify(ids)])),
+    );
+  }
+
+  deleteHolders(runs: readonly string[]): void {
+    if (runs.length === 0) return;
+    this.#sql.exec(
+      "delete from holder where run in (select value from json_each(?))",
+      JSON.stringify(runs),
+    );
+  }
+
+  readBuckets(): [CountId, Bucket][] {
+    const rows = this.#sql.exec<{ id: CountId; bucket: string }>("select id, bucket from bucket");
+    return [...rows].map(({ id, bucket }) => [id, JSON.parse(bucket) as Bucket]);
+  }
+
+  writeBuckets(buckets: readonly [CountId, Bucket][]): void {
+    if (buckets.length === 0) return;
+    this.#sql.exec(
+      "insert or replace into bucket select value->>0, value->>1 from json_each(?)",
+      JSON.stringify(buckets.map(([id, bucket]) => [id, JSON.stringify(bucket)])),
+    );
+  }
+
+  deleteBuckets(ids: readonly CountId[]): void {
+    if (ids.length === 0) return;
+    this.#sql.exec(
+      "delete from bucket where id in (select value from json_each(?))",
+      JSON.stringify(ids),
     );
   }
 }

@@ -9,13 +9,14 @@ import { formatDuration, formatTimestamp } from "./additions.ts";
 import type { Allowance } from "./allowance.ts";
 import { Refusal } from "./errors.ts";
 
-/** What an expression is asked for. */
-export type ResultKind = "bool" | "string" | "number" | "any";
+/** What an expression is asked for; a `key` is a text or a number. */
+export type ResultKind = "bool" | "string" | "number" | "key" | "any";
 
 export interface ResultValues {
   bool: boolean;
   string: string;
   number: number;
+  key: string | number;
   any: Json;
 }
 
@@ -23,8 +24,22 @@ export interface ResultValues {
 const ANSWERS: Record<ResultKind, (type: string) => boolean> = {
   bool: (type) => type === "bool",
   string: (type) => type === "string",
-  number: (type) => type === "int" || type === "uint" || type === "double",
+  number: isNumber,
+  key: (type) => type === "string" || isNumber(type),
   any: () => true,
+};
+
+function isNumber(type: string): boolean {
+  return type === "int" || type === "uint" || type === "double";
+}
+
+/** The kind in words. */
+const NOUNS: Record<ResultKind, string> = {
+  bool: "bool",
+  string: "string",
+  number: "number",
+  key: "string or number",
+  any: "value",
 };
 
 /** Throws a `Refusal` when an expression of this type can't answer what it is asked for. */
@@ -32,7 +47,7 @@ export function checkResultType(type: string, kind: ResultKind, source: string):
   if (ANSWERS[kind](type) || type.startsWith("dyn")) return;
   throw new Refusal(
     "wrong_result",
-    `The expression must answer a ${kind}, and answers ${type}. ${ADVICE[kind]}`,
+    `The expression must answer a ${NOUNS[kind]}, and answers ${type}. ${ADVICE[kind]}`,
     { start: 0, end: source.length },
   );
 }
@@ -41,6 +56,7 @@ const ADVICE: Record<ResultKind, string> = {
   bool: "Compare it with something.",
   string: "Convert it with string().",
   number: "Convert it with int(), double() or size().",
+  key: "Convert it with string().",
   any: "",
 };
 
@@ -52,8 +68,9 @@ export function toResult<Kind extends ResultKind>(
 ): ResultValues[Kind] {
   const json = typeof value === "boolean" ? value : toJson(value, allowance);
   const type = typeof json === "boolean" ? "bool" : typeof json;
-  if (kind === "any" || kind === type) return json as ResultValues[Kind];
-  throw new Refusal("wrong_result", `The expression must answer a ${kind}. ${ADVICE[kind]}`);
+  const isKey = kind === "key" && (type === "string" || type === "number");
+  if (kind === "any" || kind === type || isKey) return json as ResultValues[Kind];
+  throw new Refusal("wrong_result", `The expression must answer a ${NOUNS[kind]}. ${ADVICE[kind]}`);
 }
 
 /** Parts may stand in many places of a value: each is paid for where it stands. */

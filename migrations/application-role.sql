@@ -14,6 +14,9 @@ grant execute on function
   v1.commit(jsonb),
   v1.recover_shard(jsonb),
   v1.register_workflow(jsonb),
+  v1.put_limit(uuid, text, jsonb, integer),
+  v1.delete_limit(uuid, text),
+  v1.limit_users(uuid, text),
   v1.pause_workflow(uuid, text, v1.pause_mode),
   v1.resume_workflow(uuid, text),
   v1.read_active_version(uuid, text),
@@ -29,7 +32,8 @@ grant execute on function
 
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
-  v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line
+  v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line,
+  v1."limit", v1.queue_item
   to skein_application;
 grant insert (id, name) on v1.tenant to skein_application;
 grant insert (id, tenant_id, name, prefix, hash), update (revoked_at) on v1.api_token to skein_application;

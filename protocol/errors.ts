@@ -14,6 +14,10 @@ export const PROBLEMS = {
   run_not_found: { status: 404, title: "There is no such run" },
   run_not_finished: { status: 409, title: "The run has not finished" },
   workflow_paused: { status: 409, title: "The workflow is paused and takes no runs" },
+  limit_not_found: { status: 404, title: "There is no such limit" },
+  limit_in_use: { status: 409, title: "A workflow uses the limit" },
+  too_many_limits: { status: 409, title: "There are as many limits as there may be" },
+  task_not_found: { status: 404, title: "There is no such task" },
   worker_not_found: { status: 404, title: "There is no such worker" },
   tenant_exists: { status: 409, title: "A tenant of this name exists" },
   tenant_not_found: { status: 404, title: "There is no such tenant" },
@@ -115,6 +119,19 @@ export const TASK_ERRORS = {
   cancelled: {
     title: "The run was cancelled",
     advice: "Replay the run if it should happen after all.",
+  },
+  limit_full: {
+    title: "A limit was full, and its strategy cancels",
+    advice: "Raise the limit, or give it the strategy queue; then replay the run.",
+  },
+  invalid_key: {
+    title: "A limit's key, units or weight could not be evaluated for the task",
+    advice:
+      "Mend the expression or give it a fallback; then replay the run with the active version.",
+  },
+  rate_limited: {
+    title: "The worker met a rate limit and gave the task back",
+    advice: "Nothing: it runs again when its limit allows. Again and again: lower the limit.",
   },
   worker_lost: {
     title: "The worker vanished with the attempt",

@@ -5,8 +5,16 @@
  */
 import type { TaskError } from "./errors.ts";
 import type { Json, Metadata } from "./json.ts";
+import type { LabelRequest, LimitUse } from "./limit-bodies.ts";
 import type { LogLine } from "./session.ts";
-import type { AttemptOutcome, PauseMode, RunState, StepKind, TaskState } from "./states.ts";
+import type {
+  AttemptOutcome,
+  PauseMode,
+  RunState,
+  StepKind,
+  Stickiness,
+  TaskState,
+} from "./states.ts";
 
 /** How long to wait between a failed attempt and the next: `initialMs · factorⁿ`, at most `maxMs`. */
 export interface Backoff {
@@ -43,6 +51,12 @@ export interface StepDefinition extends ExecutionPolicy {
   parents?: string[];
   /** Milliseconds it may be queued each time before it fails. Default no limit, at most 30 days. */
   scheduleTimeoutMs?: number;
+  /** Limits that each of its attempts is under, at most 5. Default none. */
+  limits?: LimitUse[];
+  /** Slots that an attempt takes on its worker. Default 1. */
+  slots?: number;
+  /** What it asks of its worker's labels, by label. */
+  labels?: { [label: string]: LabelRequest };
   /** Undoes the step when the run fails after it has completed: `workflow:step:compensate`. */
   compensate?: ExecutionPolicy;
 }
@@ -66,6 +80,12 @@ export interface WorkflowDefinition {
   /** Events that cancel its unfinished runs, at most 5. Default none. */
   cancelOn?: CancelOn[];
   steps: StepDefinition[];
+  /** Limits that each of its runs is under, from its first task's dispatch to its end, at most 5. */
+  limits?: LimitUse[];
+  /** 1 to 3, the most urgent. Default 2. */
+  priority?: number;
+  /** Whether a run's later tasks go to the worker of its earlier ones. Default `none`. */
+  sticky?: Stickiness;
   /** Milliseconds a run may take, from its start to its last step's end. Default no limit. */
   timeoutMs?: number;
   /** Sees to a run that has failed, after its compensations: `workflow:on-failure`. */
@@ -102,6 +122,8 @@ export interface StartRun {
   /** Default null. */
   input?: Json;
   metadata?: Metadata;
+  /** 1 to 3, the most urgent. Default its workflow's. */
+  priority?: number;
   /** Two starts with the same key make one run; the key is remembered for a day. */
   idempotencyKey?: string;
 }
@@ -249,6 +271,7 @@ export interface WorkerRecord {
   /** Slots that hold a task. */
   usedSlots: number;
   actions: string[];
+  labels: { [label: string]: string | number };
   connectedAt: string;
   /** When it was last heard of. */
   heardAt: string;

@@ -15,6 +15,49 @@ export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** Runs or events in one bulk call: one commit's worth of transitions. */
 export const MAX_BULK = 1_000;
 
+/** Characters of a name: workflow, step, action, event key, worker. */
+export const MAX_NAME_LENGTH = 200;
+
+/** Limits that one workflow or one step uses: each is evaluated for every task. */
+export const MAX_LIMIT_USES = 5;
+
+/** Windows of one rate limit: a second, a minute, an hour and a day. */
+export const MAX_RATE_WINDOWS = 4;
+
+/** Stored limits of a tenant: each shard keeps them all in memory. */
+export const MAX_STORED_LIMITS = 1_000;
+
+/** Overrides of one limit: every new key is held against each. */
+export const MAX_OVERRIDES = 100;
+
+/** Characters of a key: what a limit is counted by, which names it in lists and in every `why`. */
+export const MAX_KEY_LENGTH = 200;
+
+/** Characters of a limit's name: a workflow's own are named after the workflow and the step. */
+export const MAX_LIMIT_NAME_LENGTH = 2 * MAX_NAME_LENGTH + 4;
+
+/** Permits of one key, and units of one window. */
+export const MAX_CONCURRENCY = 1_000_000;
+export const MAX_RATE_UNITS = 1_000_000_000_000;
+
+/** Milliseconds of a rate's window: thirty days; and of a pause that a worker asks for: a day. */
+export const MAX_RATE_WINDOW_MS = 30 * 86_400_000;
+export const MAX_RATE_PAUSE_MS = 86_400_000;
+
+/** How many times the share of a key of weight 1 another's may be, and the least part of it. */
+export const MAX_WEIGHT = 1_000;
+export const MIN_WEIGHT = 0.001; // its turn must still come
+
+/** Priorities, the most urgent last. */
+export const PRIORITIES = [1, 2, 3] as const;
+export const DEFAULT_PRIORITY = 2;
+
+/** Labels of one worker, and that one step asks for. */
+export const MAX_LABELS = 50;
+
+/** How much one preferred label may count beside another of weight 1. */
+export const MAX_LABEL_WEIGHT = 1_000_000;
+
 /** Steps of one workflow: its runs' rows are written, read and drawn together. */
 export const MAX_STEPS = 500;
 
@@ -23,9 +66,6 @@ export const MAX_EVENT_KEYS = 100;
 
 /** Ways to cancel a workflow's runs by an event: each is a row written with every run. */
 export const MAX_CANCEL_ON = 5;
-
-/** Characters of a name: workflow, step, action, event key, worker. */
-export const MAX_NAME_LENGTH = 200;
 
 /** Characters of an idempotency key. */
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;

@@ -72,6 +72,9 @@ export type WorkerFrame =
   | SpawnFrame
   | WaitingFrame
   | WorkingFrame
+  | SettleFrame
+  | RateLimitedFrame
+  | LabelsFrame
   | PauseFrame
   | ResumeFrame
   | DrainFrame;
@@ -89,6 +92,8 @@ export interface HelloFrame {
   actions: string[];
   /** Workflow versions it was built with, to be preferred for their runs. */
   versions: string[];
+  /** What steps can ask for, by label. Default none. */
+  labels?: { [label: string]: string | number };
   /** The session to resume, as `welcome` named it on an earlier socket. */
   session?: string;
   /** Attempts it is still running, or whose results it has not seen recorded. */
@@ -184,6 +189,37 @@ export interface WorkingFrame extends AttemptRef {
   type: "working";
 }
 
+/**
+ * What the attempt has really taken of a rate limit, in place of what was reserved for it. Once for
+ * each limit, before its result; not acknowledged. Without it the whole reserve is taken.
+ */
+export interface SettleFrame extends AttemptRef {
+  type: "settle";
+  /** The limit's name, as `task` gave it. */
+  limit: string;
+  used: number;
+}
+
+/**
+ * The attempt met a rate limit: its key gives nothing for so long, to any worker, and the task is put
+ * back without spending a retry. It ends the attempt as a result does: sent again until it is answered.
+ */
+export interface RateLimitedFrame extends AttemptRef {
+  type: "rate_limited";
+  shard: number;
+  /** The limit's name, as `task` gave it; absent: all rate limits of the task. */
+  limit?: string;
+  retryAfterMs: number;
+  startedAt: number;
+  finishedAt: number;
+}
+
+/** The worker's labels are these from now on. */
+export interface LabelsFrame {
+  type: "labels";
+  labels: { [label: string]: string | number };
+}
+
 /** The worker takes no tasks until it says `resume`; it finishes what it has. */
 export interface PauseFrame {
   type: "pause";
@@ -231,7 +267,7 @@ export interface WelcomeFrame {
   stale: AttemptRef[];
 }
 
-/** A task to execute now: it takes one slot until the worker reports or releases it. */
+/** A task to execute now: it takes its slots until the worker reports or releases it. */
 export interface TaskFrame extends AttemptRef {
   type: "task";
   run: string;
@@ -249,6 +285,10 @@ export interface TaskFrame extends AttemptRef {
   timeoutMs: number;
   /** When the task became ready, in milliseconds since 1970. */
   queuedAt: number;
+  /** Slots that it takes. Absent: 1. */
+  slots?: number;
+  /** Rate limits that it is under, with what was reserved for it. Absent: none. */
+  limits?: { limit: string; key: string; units: number }[];
   /** What has failed, in a step that sees to a failed run. */
   failures?: StepFailure[];
 }

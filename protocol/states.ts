@@ -18,8 +18,18 @@ export type TaskState = (typeof TASK_STATES)[number];
 export const RUN_STATES = ["queued", "running", "completed", "failed", "cancelled"] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
-/** How one attempt ended. `lost`: its worker or shard vanished, so nobody knows what it did. */
-export const ATTEMPT_OUTCOMES = ["completed", "failed", "timed_out", "lost", "cancelled"] as const;
+/**
+ * How one attempt ended. `lost`: its worker or shard vanished, so nobody knows what it did. `put_back`:
+ * its worker met a rate limit, and gave the task back.
+ */
+export const ATTEMPT_OUTCOMES = [
+  "completed",
+  "failed",
+  "timed_out",
+  "lost",
+  "put_back",
+  "cancelled",
+] as const;
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 /** What can happen to a task. */
@@ -32,6 +42,7 @@ export const TASK_EVENTS = [
   "retried", // failed or out of time, and to be tried again after a backoff
   "due", // its backoff is over
   "lost", // its worker vanished, or never confirmed it
+  "put_back", // its worker met a rate limit that the shard knows of
   "abandoned", // lost once too often
   "expired", // queued for too long
   "cancelled", // with its run
@@ -49,6 +60,7 @@ const inHand: Next = {
   failed: "failed",
   retried: "backoff",
   lost: "queued",
+  put_back: "queued",
   abandoned: "failed",
   cancelled: "cancelled",
 };
@@ -87,6 +99,22 @@ export type TimerKind = (typeof TIMER_KINDS)[number];
 /** What an event does to a run that waits for it. */
 export const MATCH_KINDS = ["cancel"] as const;
 export type MatchKind = (typeof MATCH_KINDS)[number];
+
+/** What a limit bounds: tasks at once (permits), or units in a time (a bucket of tokens). */
+export const LIMIT_KINDS = ["concurrency", "rate"] as const;
+export type LimitKind = (typeof LIMIT_KINDS)[number];
+
+/** What becomes of a task whose limit is full: it waits, its run is cancelled, or the oldest holder's is. */
+export const LIMIT_STRATEGIES = ["queue", "cancel-newest", "cancel-in-progress"] as const;
+export type LimitStrategy = (typeof LIMIT_STRATEGIES)[number];
+
+/** Whether a run's later tasks go to the worker of its earlier ones: as it comes, if it can, or only. */
+export const STICKINESS = ["none", "soft", "hard"] as const;
+export type Stickiness = (typeof STICKINESS)[number];
+
+/** How a worker's label is held against what a step asks for. */
+export const LABEL_COMPARATORS = ["==", "!=", "<", "<=", ">", ">="] as const;
+export type LabelComparator = (typeof LABEL_COMPARATORS)[number];
 
 /** What becomes of new runs of a paused workflow: they wait until it is resumed, or don't happen. */
 export const PAUSE_MODES = ["hold", "drop"] as const;

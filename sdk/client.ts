@@ -11,13 +11,16 @@ import type {
   StartedRun,
   StartRun,
 } from "../protocol/http.ts";
+import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import { bulkCalls } from "./bulk.ts";
 import { SkeinError } from "./errors.ts";
 import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
+import { checkedPriority } from "./limits.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
+import { StoredLimits } from "./stored-limits.ts";
 import { Workers } from "./workers.ts";
 import type { InputArguments, Workflow } from "./workflow.ts";
 import { Workflows } from "./workflows.ts";
@@ -36,6 +39,8 @@ export interface ClientOptions {
 export interface StartOptions {
   /** Labels to find the run by; at most 16 KiB. Default none. */
   metadata?: Metadata | undefined;
+  /** 1 to 3, the most urgent. Default its workflow's, else 2. */
+  priority?: number | undefined;
   /**
    * Two starts with the same key within a day make one run. Default: a new key for each call, so
    * that a retry after a lost answer starts nothing twice.
@@ -56,6 +61,7 @@ export interface PublishOptions {
 export interface StartItem<Input> {
   input: Input;
   metadata?: Metadata | undefined;
+  priority?: number | undefined;
   idempotencyKey?: string | undefined;
 }
 
@@ -81,6 +87,7 @@ export class Client {
   readonly runs: Runs;
   readonly workflows: Workflows;
   readonly workers: Workers;
+  readonly limits: StoredLimits;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -94,6 +101,7 @@ export class Client {
     this.runs = new Runs(this.http);
     this.workflows = new Workflows(this.http);
     this.workers = new Workers(this.http);
+    this.limits = new StoredLimits(this.http);
   }
 
   /**
@@ -110,6 +118,18 @@ export class Client {
   ): Promise<Result> {
     const handle = await this.#start(workflow, input as Input, options);
     return await handle.result(options);
+  }
+
+  /**
+   * Why a task is not running: one true sentence, and its parts by `reason.kind`. A run's tasks have
+   * their ids in `runs.get(id)`. Throws `SkeinError` `task_not_found`.
+   *
+   * @example
+   * const { sentence } = await skein.why(task.id);
+   * // The task "charge" waits for the limit bank of "acme": 5 of 5 permits are held. …
+   */
+  async why(task: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Why> {
+    return await this.http.request("GET", `/tasks/${encodeURIComponent(task)}/why`, { signal });
   }
 
   /**
@@ -230,12 +250,15 @@ export class Client {
 function startBody(
   workflow: string,
   input: unknown,
-  { metadata, idempotencyKey }: StartOptions,
+  { metadata, priority, idempotencyKey }: StartOptions,
 ): string {
   const start: Omit<StartRun, "input"> & { input: Json } = {
     workflow,
     input: (input ?? null) as Json,
     ...(metadata === undefined ? {} : { metadata }),
+    ...(priority === undefined
+      ? {}
+      : { priority: checkedPriority(priority, `a run of workflow "${workflow}"`) }),
     idempotencyKey: idempotencyKey ?? crypto.randomUUID(),
   };
   return encodeJson(start, `The input of a run of workflow "${workflow}"`);

@@ -3,7 +3,7 @@
  * the object behind them; what an attempt's life looks like is `session/attempt.ts`.
  */
 import type { Json, Metadata } from "../protocol/json.ts";
-import { MAX_TIMEOUT_MS } from "../protocol/limits.ts";
+import { MAX_RATE_PAUSE_MS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
 import type { StepFailure } from "../protocol/session.ts";
 import {
   type ChildRun,
@@ -13,6 +13,7 @@ import {
   type SpawnOptions,
 } from "./child-run.ts";
 import { type Duration, durationMs } from "./duration.ts";
+import { DefinitionError, RateLimitedError } from "./errors.ts";
 import type { Runs } from "./runs.ts";
 import type { Attempt } from "./session/attempt.ts";
 import type { InputArguments, Workflow } from "./workflow.ts";
@@ -79,6 +80,27 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
    * }
    */
   extendTimeout(timeout: Duration): Promise<void>;
+  /**
+   * Says what the attempt has really taken of a rate limit, in place of the units that were reserved for
+   * it: the rest is for others at once, and what was too much is owed. Once a limit, while the handler
+   * runs; without it the whole reserve is taken. Throws `DefinitionError` for a limit that this step is
+   * not under, a number below 0, or a second settlement.
+   *
+   * @example
+   * const answer = await openai.chat(ctx.input, { signal: ctx.signal });
+   * ctx.settle("openai-tokens", answer.usage.total_tokens);
+   */
+  settle(limit: string, used: number): void;
+  /**
+   * Ends the attempt because its provider has said "not now": the limit's key (without a name: of every
+   * rate limit of the step) gives nothing for so long, to any worker, and the task is put back without
+   * spending a retry. At most 1d.
+   *
+   * @example
+   * if (answer.status === 429) ctx.rateLimited("openai-tokens", { retryAfter: "20s" });
+   */
+  rateLimited(limit: string, options: { retryAfter: Duration }): never;
+  rateLimited(options: { retryAfter: Duration }): never;
   /**
    * Starts a run that belongs to this one: it is cancelled with it, and a later attempt of this task
    * gets the same run by its `key`. Resolves once the run happens, whatever dies.
@@ -170,6 +192,27 @@ export class AttemptContext implements FailureContext {
     return quiet(this.#extendTimeout(timeout));
   }
 
+  settle(limit: string, used: number): void {
+    this.#checkLimit(limit);
+    if (!Number.isFinite(used) || used < 0) {
+      throw new DefinitionError(`Step "${this.step}" settles ${used} units: give 0 or more`);
+    }
+    this.#attempt.throwIfOver();
+    this.#attempt.settle(limit, used);
+  }
+
+  rateLimited(
+    ...said:
+      | [limit: string, options: { retryAfter: Duration }]
+      | [options: { retryAfter: Duration }]
+  ): never {
+    const [limit, { retryAfter }] = said.length === 2 ? said : [undefined, ...said];
+    if (limit !== undefined) this.#checkLimit(limit);
+    const what = `The retryAfter of step "${this.step}"`;
+    const bounds = { minimumMs: 0, maximumMs: MAX_RATE_PAUSE_MS };
+    throw new RateLimitedError(limit, durationMs(retryAfter, what, bounds));
+  }
+
   spawn<ChildInput, Value, Result>(
     workflow: Workflow<ChildInput, Value, Result>,
     ...[input, options]: InputArguments<ChildInput, SpawnOptions>
@@ -182,6 +225,15 @@ export class AttemptContext implements FailureContext {
     items: readonly SpawnItem<ChildInput>[],
   ): Promise<ChildRun<Result>[]> {
     return quiet(spawnChildren(this.#attempt, this.#runs, workflow, items));
+  }
+
+  #checkLimit(limit: string): void {
+    const limits = (this.#attempt.frame.limits ?? []).map(({ limit: name }) => name);
+    if (limits.includes(limit)) return;
+    const which = limits.length === 0 ? "none" : limits.map((name) => `"${name}"`).join(", ");
+    throw new DefinitionError(
+      `Step "${this.step}" is not under a rate limit "${limit}": there is ${which}`,
+    );
   }
 
   async #extendTimeout(timeout: Duration): Promise<void> {

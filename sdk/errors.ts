@@ -134,6 +134,23 @@ export class TaskAbortedError extends Error {
   }
 }
 
+/**
+ * What `ctx.rateLimited` throws: it ends the attempt and puts the task back. Let it pass; a handler that
+ * catches it goes on as if nothing had happened.
+ */
+export class RateLimitedError extends Error {
+  override readonly name = "RateLimitedError";
+  /** The limit that was met, or all of the task's. */
+  readonly limit: string | undefined;
+  readonly retryAfterMs: number;
+
+  constructor(limit: string | undefined, retryAfterMs: number) {
+    super(`The task is put back for ${retryAfterMs} ms: it met ${limit ?? "a rate limit"}`);
+    this.limit = limit;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
 /** The shard ended the session because the worker broke the protocol: most often an old SDK. */
 export class SessionError extends Error {
   override readonly name = "SessionError";

@@ -19,9 +19,25 @@ export type {
   WorkflowDefinition,
   WorkflowVersion,
 } from "../protocol/http.ts";
+export type {
+  LabelRequest,
+  LimitHolder,
+  LimitKeyState,
+  LimitState,
+  StoredLimit,
+  WaitReason,
+  Why,
+} from "../protocol/limit-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
 export type { StepFailure } from "../protocol/session.ts";
-export type { PauseMode, RunState, StepKind, TaskState } from "../protocol/states.ts";
+export type {
+  LimitStrategy,
+  PauseMode,
+  RunState,
+  StepKind,
+  Stickiness,
+  TaskState,
+} from "../protocol/states.ts";
 export type { CancelOnOptions } from "./cancel-on.ts";
 export {
   Client,
@@ -38,11 +54,13 @@ export {
   type AbortCode,
   DefinitionError,
   InvalidInputError,
+  RateLimitedError,
   RunFailedError,
   SessionError,
   SkeinError,
   TaskAbortedError,
 } from "./errors.ts";
+export type { LabelOptions, LimitOptions, RateOptions } from "./limits.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";
@@ -63,6 +81,7 @@ export type {
   StepHandle,
   StepOptions,
 } from "./step.ts";
+export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-limits.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
 export type { PauseOptions } from "./workflows.ts";

@@ -8,6 +8,13 @@ import type { FailureContext, TaskContext } from "./context.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
+import {
+  checkedLabelRequests,
+  checkedLimits,
+  checkedStepSlots,
+  type LabelOptions,
+  type LimitOptions,
+} from "./limits.ts";
 import { checkAction } from "./names.ts";
 import { type ExecutionOptions, executionPolicy } from "./policy.ts";
 
@@ -38,6 +45,18 @@ export interface StepOptions<
    * that is worth nothing when it comes late. It is not retried then. Default for ever, at most 30d.
    */
   scheduleTimeout?: Duration | undefined;
+  /** Limits that each of its attempts is under, at most 5. Default none. */
+  limits?: readonly LimitOptions[] | undefined;
+  /** Slots that an attempt takes on its worker: more for what needs much of it. Default 1. */
+  slots?: number | undefined;
+  /**
+   * What it asks of its worker's `labels`: a value that must be the worker's, or a comparison that
+   * must be met (`isRequired`) or is preferred. Default nothing.
+   *
+   * @example
+   * labels: { model: "llama", memory: { comparator: ">=", value: 16, isRequired: true } }
+   */
+  labels?: LabelOptions | undefined;
   /**
    * The handler. What it returns must be JSON of at most 1 MiB; nothing at all becomes null. What
    * it throws fails the attempt. It may run more than once: see `ctx.fencingToken`.
@@ -103,7 +122,7 @@ export function readStep<Input, Parents extends readonly StepHandle[], Returned>
   options: StepOptions<Input, Parents, Returned>,
   of: string,
 ): { step: Step; handlers: Handler[] } {
-  const { scheduleTimeout, run, compensate } = options;
+  const { scheduleTimeout, limits = [], slots, labels, run, compensate } = options;
   const undoing = typeof compensate === "function" ? { run: compensate } : compensate;
   const bounds = { maximumMs: MAX_SCHEDULE_TIMEOUT_MS };
   const definition: StepDefinition = {
@@ -115,6 +134,9 @@ export function readStep<Input, Parents extends readonly StepHandle[], Returned>
       : {
           scheduleTimeoutMs: durationMs(scheduleTimeout, `The scheduleTimeout of ${of}`, bounds),
         }),
+    ...(limits.length === 0 ? {} : { limits: checkedLimits(limits, of) }),
+    ...(slots === undefined ? {} : { slots: checkedStepSlots(slots, of) }),
+    ...(labels === undefined ? {} : { labels: checkedLabelRequests(labels, of) }),
     ...(undoing === undefined
       ? {}
       : { compensate: executionPolicy(undoing, `the compensation of ${of}`) }),

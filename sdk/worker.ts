@@ -13,6 +13,7 @@ import { Client } from "./client.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError, SkeinError } from "./errors.ts";
 import { type AnyWorkflow, executor, handlersOf } from "./execute.ts";
+import { checkedLabels } from "./limits.ts";
 import { environment, hostProcess, pause } from "./platform.ts";
 import { consoleReport, noReport, type Report } from "./report.ts";
 import type { Greeting } from "./session/connection.ts";
@@ -37,6 +38,8 @@ export interface WorkerOptions {
   client?: Client | undefined;
   /** For people: shown with every attempt. Default: the host's name and the process' number. */
   name?: string | undefined;
+  /** What steps can ask for in their `labels`: texts and numbers, at most 50. Default none. */
+  labels?: { readonly [label: string]: string | number } | undefined;
   /** Signals that stop it; the second one forces. Default SIGTERM and SIGINT; `[]` for none. */
   signals?: readonly string[] | undefined;
   /** Milliseconds that running handlers have to end when it stops. Default 30,000. */
@@ -108,6 +111,7 @@ export class Worker {
       worker: (options.name ?? defaultName()).slice(0, MAX_NAME_LENGTH),
       sdk: `typescript/${SDK_VERSION}`,
       actions: [...handlers.keys()],
+      ...(options.labels === undefined ? {} : { labels: checkedLabels(options.labels) }),
       ...sessionLimits(options),
     };
     this.#client = options.client ?? new Client();

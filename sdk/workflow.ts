@@ -4,12 +4,15 @@
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { CancelOn, ExecutionPolicy, WorkflowDefinition } from "../protocol/http.ts";
+import type { LimitUse } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
 import { MAX_RUN_TIMEOUT_MS, MAX_STEPS } from "../protocol/limits.ts";
+import type { Stickiness } from "../protocol/states.ts";
 import { type CancelOnOptions, checkedCancelOn } from "./cancel-on.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
+import { checkedLimits, checkedPriority, type LimitOptions } from "./limits.ts";
 import { checkedEvents, checkName } from "./names.ts";
 import { executionPolicy } from "./policy.ts";
 import { validateInput } from "./schema.ts";
@@ -43,6 +46,18 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
   /** What cancels its runs by itself: events, at most 5, each under a condition. Default none. */
   cancelOn?: readonly CancelOnOptions[] | undefined;
   /**
+   * Limits that each of its runs is under, from its first task's start to the run's end, at most 5.
+   * Default none.
+   */
+  limits?: readonly LimitOptions[] | undefined;
+  /** Of its runs, where a start says nothing: 1 to 3, the most urgent. Default 2. */
+  priority?: number | undefined;
+  /**
+   * Whether a run's later tasks go to the worker of its earlier ones, known by its `name`: `soft` if
+   * it can take them, `hard` to no other. Default `none`.
+   */
+  sticky?: Stickiness | undefined;
+  /**
    * How long a run may take, from its start to its last step's end. What takes longer fails with
    * `run_timeout`, compensations and `onFailure` follow. Default for ever, at most 30d.
    */
@@ -54,6 +69,9 @@ interface Shared {
   readonly description: string | undefined;
   readonly events: readonly string[];
   readonly cancelOn: readonly CancelOn[];
+  readonly limits: readonly LimitUse[];
+  readonly priority: number | undefined;
+  readonly sticky: Stickiness | undefined;
   readonly timeoutMs: number | undefined;
   readonly schema: StandardSchemaV1 | undefined;
   readonly steps: Map<string, Step>;
@@ -179,6 +197,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
   /** The definition as it is registered. Throws `DefinitionError` when there are no steps. */
   definition(): WorkflowDefinition {
     const { name, description, events, cancelOn, steps, timeoutMs, onFailure } = this.#shared;
+    const { limits, priority, sticky } = this.#shared;
     if (steps.size === 0) {
       throw new DefinitionError(`Workflow "${name}" has no steps: add one with \`step()\``);
     }
@@ -188,6 +207,9 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
       ...(events.length === 0 ? {} : { events: [...events] }),
       ...(cancelOn.length === 0 ? {} : { cancelOn: [...cancelOn] }),
       steps: [...steps.values()].map(({ definition }) => definition),
+      ...(limits.length === 0 ? {} : { limits: [...limits] }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(sticky === undefined ? {} : { sticky }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(onFailure === undefined ? {} : { onFailure }),
     };
@@ -247,13 +269,17 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
   options: WorkflowOptions<Schema>,
 ): Workflow<StandardSchemaV1.InferInput<Schema>, StandardSchemaV1.InferOutput<Schema>> {
-  const { name, description, on, cancelOn, input, timeout } = options;
+  const { name, description, on, cancelOn, limits, priority, sticky, input, timeout } = options;
+  const of = `workflow "${name}"`;
   checkName(name, "A workflow");
   return new Workflow({
     name,
     description,
     events: checkedEvents(name, on?.events ?? []),
     cancelOn: checkedCancelOn(name, cancelOn ?? []),
+    limits: checkedLimits(limits ?? [], of),
+    priority: priority === undefined ? undefined : checkedPriority(priority, of),
+    sticky,
     timeoutMs:
       timeout === undefined
         ? undefined

@@ -30,7 +30,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   sdk: ["protocol"],
   database: ["protocol"],
   migrations: [],
-  "durable-objects/dispatcher": ["protocol", "expressions", "database/rows.ts"],
+  "durable-objects/dispatcher": [
+    "protocol",
+    "expressions",
+    "database/rows.ts",
+    "database/definition-rows.ts",
+  ],
   "durable-objects": [
     "protocol",
     "expressions",

@@ -2,6 +2,7 @@
  * Calls from the edge Worker to a shard. A stub that has failed is thrown away; a call that may
  * safely be repeated is, because a shard can vanish at any time and come back at once.
  */
+import type { Context } from "hono";
 import type { DispatcherShard, StartAnswer } from "../durable-objects/dispatcher-shard.ts";
 import { shardName } from "../durable-objects/dispatcher/shard-name.ts";
 import type { StartCall, StartOutcome } from "../durable-objects/dispatcher/transitions.ts";
@@ -15,7 +16,7 @@ import {
   rememberedDefinitions,
 } from "./definitions/definitions.ts";
 import { mayBeOutdated } from "./definitions/start-row.ts";
-import type { Environment } from "./environment.ts";
+import type { AppTypes, Environment } from "./environment.ts";
 
 /** Between the tries of a call that failed because its shard vanished. */
 const RETRY_WAITS_MS = [0, 50, 200, 500, 1_000];
@@ -61,6 +62,17 @@ export async function callShard<Answer>(
     "The shard can't take the call now. Try again.",
     RETRY_LATER,
   );
+}
+
+/** Asks every shard of the calling tenant the same. */
+export function askShards<Answer>(
+  { env, var: { tenant, shards } }: Context<AppTypes>,
+  call: (stub: ShardStub) => Promise<Answer>,
+): Promise<Answer[]> {
+  const asked = shardNumbers(shards).map((shard) =>
+    callShard(env, tenant, shard, async (stub) => await call(stub)),
+  );
+  return Promise.all(asked);
 }
 
 export interface Started {

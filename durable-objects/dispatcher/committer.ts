@@ -6,8 +6,10 @@
  * again with the same bytes under the same seq; one that Postgres refuses is split until the
  * culprit stands alone.
  */
-import type { CommitRequest } from "../../database/rows.ts";
+import type { CommitRequest, LaneRow, TakeRow } from "../../database/rows.ts";
+import type { LanePage } from "./backlog.ts";
 import type { Settlement } from "./handouts.ts";
+import type { Lane } from "./lane.ts";
 import {
   COMMIT_RETRY_MAX_MS,
   COMMIT_RETRY_MS,
@@ -23,15 +25,17 @@ import { runOf, type Transition, weightOf } from "./transitions.ts";
 /** What a flight reserved and promised besides its transitions. */
 export interface Cargo {
   settlement: Settlement;
-  /** Room reserved in the window, by action. */
-  reserved: Map<string, number>;
-  take: Record<string, number> | undefined;
-  /** First tasks of its runs that go to the queue. */
-  spilled: Set<string>;
+  /** Room reserved in the window. */
+  reserved: Map<Lane, number>;
+  take: TakeRow[];
+  /** Commits of which it keeps a row, should a sending of theirs land again. */
+  buried: number[];
+  /** First tasks of its runs that go to the queue, and to which lane. */
+  spilled: Map<string, LaneRow>;
   /** It brings what has been in the queue for too long. */
   isExpiring: boolean;
-  /** It asks what there is in the queue, and which timers come next. */
-  isBacklogAsked: boolean;
+  /** It asks which lanes have tasks in the queue, and which timers come next. */
+  page: LanePage | undefined;
   isAgendaAsked: boolean;
 }
 

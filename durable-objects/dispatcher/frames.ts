@@ -11,10 +11,14 @@ import {
   MAX_BACKOFF_MS,
   MAX_ERROR_BYTES,
   MAX_IDEMPOTENCY_KEY_LENGTH,
+  MAX_LABELS,
+  MAX_LIMIT_NAME_LENGTH,
   MAX_LOG_LINES,
   MAX_MESSAGE_BYTES,
   MAX_METADATA_BYTES,
   MAX_NAME_LENGTH,
+  MAX_RATE_PAUSE_MS,
+  MAX_RATE_UNITS,
   MAX_SESSION_ACTIONS,
   MAX_SESSION_SLOTS,
   MAX_SPAWN,
@@ -69,6 +73,13 @@ const logLine = z.strictObject({
   at: moment,
 });
 
+const labels = z
+  .record(
+    name,
+    z.union([z.string().max(MAX_NAME_LENGTH).refine(isStorable, UNSTORABLE), z.number()]),
+  )
+  .refine((given) => Object.keys(given).length <= MAX_LABELS, `has more than ${MAX_LABELS} labels`);
+
 const reported = { ...ref, shard: z.int().nonnegative(), startedAt: moment, finishedAt: moment };
 
 const FRAMES = {
@@ -87,6 +98,7 @@ const FRAMES = {
       .max(MAX_HEARTBEAT_LIMIT_MS)
       .exactOptional(),
     resumeGraceMs: z.int().nonnegative().max(MAX_RESUME_GRACE_MS).exactOptional(),
+    labels: labels.exactOptional(),
     isPaused: z.boolean().exactOptional(),
   }),
   received: z.strictObject({
@@ -117,6 +129,19 @@ const FRAMES = {
   }),
   waiting: z.strictObject({ type: z.literal("waiting"), ...ref }),
   working: z.strictObject({ type: z.literal("working"), ...ref }),
+  settle: z.strictObject({
+    type: z.literal("settle"),
+    ...ref,
+    limit: z.string().max(MAX_LIMIT_NAME_LENGTH),
+    used: z.number().nonnegative().max(MAX_RATE_UNITS),
+  }),
+  rate_limited: z.strictObject({
+    type: z.literal("rate_limited"),
+    ...reported,
+    limit: z.string().max(MAX_LIMIT_NAME_LENGTH).exactOptional(),
+    retryAfterMs: z.int().nonnegative().max(MAX_RATE_PAUSE_MS),
+  }),
+  labels: z.strictObject({ type: z.literal("labels"), labels }),
   pause: z.strictObject({ type: z.literal("pause") }),
   resume: z.strictObject({ type: z.literal("resume") }),
   drain: z.strictObject({ type: z.literal("drain") }),

@@ -21,6 +21,31 @@ export class Handouts {
   /** Rows that two commits emptied between them; the next one deletes them. */
   #emptied: number[] = [];
 
+  /** Commits that were sent more than once: a sending that is still on its way may land much later. */
+  #haunted = new Set<number>();
+  /** Those of which an empty row must be kept, by which such a sending is known as a repeat. */
+  #unburied: number[] = [];
+
+  /** This commit was sent more than once, and has landed: its row stays for as long as this life. */
+  haunt(seq: number): void {
+    this.#haunted.add(seq);
+    this.#emptied = this.#emptied.filter((emptied) => emptied !== seq);
+    if (!this.#open.has(seq)) this.#unburied.push(seq);
+  }
+
+  get hasUnburied(): boolean {
+    return this.#unburied.length > 0;
+  }
+
+  /** Commits of which an empty row is to be kept. Give them back with `unbury` if that fails. */
+  bury(): number[] {
+    return this.#unburied.splice(0);
+  }
+
+  unbury(seqs: readonly number[]): void {
+    this.#unburied.push(...seqs);
+  }
+
   get hasEmptied(): boolean {
     return this.#emptied.length > 0;
   }
@@ -34,6 +59,7 @@ export class Handouts {
       this.#open.set(seq, new Set([task]));
       // Emptied a moment ago, by a task of the same commit that was over when it came.
       this.#emptied = this.#emptied.filter((emptied) => emptied !== seq);
+      this.#unburied = this.#unburied.filter((unburied) => unburied !== seq);
     }
   }
 
@@ -52,7 +78,12 @@ export class Handouts {
       if (seq !== undefined) endedBySeq.set(seq, (endedBySeq.get(seq) ?? 0) + 1);
     }
     for (const [seq, count] of endedBySeq) {
-      if (!this.#settling.has(seq) && this.#open.get(seq)?.size === count) settled.push(seq);
+      if (
+        !this.#settling.has(seq) &&
+        !this.#haunted.has(seq) &&
+        this.#open.get(seq)?.size === count
+      )
+        settled.push(seq);
     }
     const carried = this.#open.size > MAX_OPEN_HANDOUTS ? this.#carry(settled, new Set(ended)) : [];
     for (const seq of settled) this.#settling.add(seq);
@@ -65,7 +96,7 @@ export class Handouts {
     const carried = settlement.carried.filter((task) => this.#seqOf.has(task));
     for (const task of carried) this.add(seq, task);
     // All that it carried has ended on the way: its row is there, and empty.
-    if (settlement.carried.length > 0 && carried.length === 0) this.#emptied.push(seq);
+    if (settlement.carried.length > 0 && carried.length === 0) this.#empty(seq);
     for (const gone of settlement.settled) {
       this.#settling.delete(gone);
       this.#open.delete(gone);
@@ -77,14 +108,16 @@ export class Handouts {
   fail({ settled }: Settlement): void {
     for (const seq of settled) {
       this.#settling.delete(seq);
-      if (!this.#open.has(seq)) this.#emptied.push(seq);
+      if (!this.#open.has(seq)) this.#empty(seq);
     }
   }
 
   /** Settles the sparsest half of the open rows, and names the tasks to keep. */
   #carry(settled: number[], ended: Set<string>): string[] {
     const sparsest = [...this.#open]
-      .filter(([seq]) => !this.#settling.has(seq) && !settled.includes(seq))
+      .filter(
+        ([seq]) => !this.#settling.has(seq) && !settled.includes(seq) && !this.#haunted.has(seq),
+      )
       .toSorted((a, b) => a[1].size - b[1].size)
       .slice(0, MAX_OPEN_HANDOUTS / 2);
     for (const [seq] of sparsest) settled.push(seq);
@@ -99,6 +132,10 @@ export class Handouts {
     tasks?.delete(task);
     if (tasks?.size !== 0) return;
     this.#open.delete(seq);
-    this.#emptied.push(seq);
+    this.#empty(seq);
+  }
+
+  #empty(seq: number): void {
+    (this.#haunted.has(seq) ? this.#unburied : this.#emptied).push(seq);
   }
 }

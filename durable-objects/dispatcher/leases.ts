@@ -3,10 +3,22 @@
  * committed, not when it has been heard of: until then another life of the shard must know of it.
  * A cancelled attempt is kept apart, because its task may be another attempt's by then.
  */
-import type { RetryPolicy } from "../../database/rows.ts";
+import type { RetryPolicy } from "../../database/definition-rows.ts";
 import { RECEIPT_LIMIT_MS } from "../../protocol/session.ts";
+import type { RateWindow } from "../../protocol/limit-bodies.ts";
 import type { StepKind } from "../../protocol/states.ts";
 import { START_RECORD_MS } from "./limits.ts";
+import type { CountId } from "./permits.ts";
+
+/** Units of a rate limit that were taken when the attempt was sent. */
+export interface Reserve {
+  limit: string;
+  key: string;
+  id: CountId;
+  units: number;
+  /** The limit's windows then. */
+  rate: RateWindow[];
+}
 
 export interface Lease {
   task: string;
@@ -19,6 +31,12 @@ export interface Lease {
   /** Earlier attempts of the task that failed, and that were lost. */
   failures: number;
   rescues: number;
+  /** Slots of its session. */
+  slots: number;
+  /** Permits that the attempt holds; those of its run are the run's. */
+  holds: CountId[];
+  /** Units that were taken for it and not settled yet. */
+  reserved: Reserve[];
   /** How its step is tried again. Kept here, because a shard that wakes knows no versions yet. */
   retry: RetryPolicy | undefined;
   sentAt: number;
@@ -83,6 +101,11 @@ export class Leases {
 
   ofSession(session: string): Lease[] {
     return this.#matching(() => true, session);
+  }
+
+  /** Whether a worker may still be at something of a run. */
+  hasRun(run: string): boolean {
+    return this.#matching((lease) => lease.run === run).length > 0;
   }
 
   /** Leases by run, of these runs. */

@@ -18,13 +18,33 @@ export const SECOND_FLIGHT_AT = 100;
 /** Bytes of transitions not yet durable. Beyond it new API calls are refused with 503. */
 export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 
-/** Ready tasks in memory: in all, of one action, and in bytes of input and parents' outputs. */
+/** Ready tasks in memory: in all, and in bytes of input and parents' outputs. */
 export const MAX_WINDOW = 20_000;
-export const MAX_WINDOW_PER_ACTION = 4_000;
 export const MAX_WINDOW_BYTES = 24 * 1024 * 1024;
 
-/** Tasks of one action that one refill takes from the queue: a few milliseconds of SQL. */
+/** Of these, tasks of one action that need nothing but a slot. */
+export const MAX_PLAIN_LANE = 4_000;
+
+/** Of these, tasks of one key: enough for what a key can start between two refills. */
+export const MAX_LANE = 16;
+
+/** Tasks that one refill takes from the queue, and from one lane: a few milliseconds of SQL. */
 export const MAX_TAKE = 500;
+
+/** Lanes that are known to have tasks in the queue. Others are read when there are fewer than half. */
+export const MAX_KNOWN_LANES = 50_000;
+
+/** Lanes that one look at the queue lists. */
+export const LANE_PAGE = 1_000;
+
+/** Turns of higher priorities that a lower one lets pass before it has one. */
+export const MAX_PASSED_OVER = 10;
+
+/** Lanes with nothing to start whose shares are remembered. */
+export const MAX_DEBTS = 20_000;
+
+/** Expressions of limits that are kept compiled, at some 10 KB each. */
+export const MAX_LIMIT_EXPRESSIONS = 500;
 
 /** Handouts kept open before sparse ones are carried over into a new one. */
 export const MAX_OPEN_HANDOUTS = 64;

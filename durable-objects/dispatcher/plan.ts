@@ -2,12 +2,17 @@
  * Turns a batch of transitions into a commit's request: reserves room in the window for what the
  * commit can make ready, says which first tasks must go to the queue, and settles handouts.
  */
-import type { CommitRequest, HeldRow, ResultRow, StartRow, StepRow } from "../../database/rows.ts";
+import type { CommitRequest, HeldRow, LaneRow, ResultRow, StartRow } from "../../database/rows.ts";
+import type { StepRow } from "../../database/definition-rows.ts";
 import { taskId } from "../../protocol/ids.ts";
+import type { Backlog } from "./backlog.ts";
 import type { Cargo } from "./committer.ts";
 import type { Handouts } from "./handouts.ts";
+import type { Lane } from "./lane.ts";
 import type { Lease, Leases } from "./leases.ts";
+import type { LimitBook } from "./limit-book.ts";
 import { MAX_TAKE } from "./limits.ts";
+import { type LimitExpressions, needsOf } from "./needs.ts";
 import type { Roster } from "./roster.ts";
 import { isReadyAtStart, type Transition } from "./transitions.ts";
 import type { Versions } from "./versions.ts";
@@ -25,13 +30,17 @@ export interface PlanParts {
   versions: Versions;
   handouts: Handouts;
   leases: Leases;
+  backlog: Backlog;
+  book: LimitBook;
+  limitExpressions: LimitExpressions;
 }
 
 export function planCommit(batch: Transition[], now: number, parts: PlanParts): Plan {
-  const { window, roster, handouts } = parts;
+  const { window, roster, handouts, backlog, book } = parts;
   const request: Plan["request"] = { room: { default: 0, actions: {}, bytes: window.roomBytes } };
-  const reserved = new Map<string, number>();
-  const spilled = new Set<string>();
+  if (book.version !== undefined) request.limits = book.version;
+  const reserved = new Map<Lane, number>();
+  const spilled = new Map<string, LaneRow>();
   const ended: string[] = [];
   const leases = leasesOfCancelled(batch, parts.leases);
   for (const transition of batch) {
@@ -48,6 +57,10 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
         break;
       case "wake":
         (request.wakes ??= []).push(transition.row);
+        break;
+      case "park":
+        (request.parks ??= []).push(transition.row);
+        ended.push(transition.row.t);
         break;
       case "release":
         (request.releases ??= []).push(transition.row);
@@ -79,20 +92,27 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
     }
   }
   for (const [action, wanted] of readiedBy(batch, now, parts)) {
-    const granted = roster.isServed(action) ? window.reserve(action, wanted) : 0;
+    if (!roster.isServed(action)) continue;
+    const lane = window.lane({ action, lane: 0 });
+    const granted = window.reserve(lane, wanted);
     if (granted === 0) continue;
     request.room.actions[action] = granted;
-    reserved.set(action, (reserved.get(action) ?? 0) + granted);
+    reserved.set(lane, (reserved.get(lane) ?? 0) + granted);
   }
   const settlement = handouts.settle(ended);
   if (settlement.settled.length > 0) request.settled = settlement.settled;
   if (settlement.carried.length > 0) request.carried = settlement.carried;
-  const take = window.demand((action) => roster.isServed(action));
-  if (take !== undefined) request.take = take;
+  const buried = handouts.bury();
+  if (buried.length > 0) request.buried = buried;
+  const take = backlog.demand((action) => roster.isServed(action));
+  if (take.length > 0) request.take = take;
+  const page = backlog.page;
+  if (page !== undefined) request.lanes = page;
   const isExpiring = window.takeQueueExpiry(now);
   if (isExpiring) request.expired = MAX_TAKE;
-  const asked = { isExpiring, isBacklogAsked: false, isAgendaAsked: false };
-  return { cargo: { settlement, reserved, take, spilled, ...asked }, request };
+  const asked = { isExpiring, page, isAgendaAsked: false };
+  const cargo = { settlement, reserved, buried, take, spilled, ...asked };
+  return { cargo, request };
 }
 
 function leasesOfCancelled(batch: Transition[], leases: Leases): Map<string, Lease[]> {
@@ -112,22 +132,40 @@ function heldRow({ task: t, attempt: a, session, sentAt: b }: Lease, roster: Ros
  */
 function withSpill(
   run: StartRow,
-  reserved: Map<string, number>,
-  spilled: Set<string>,
-  { window, roster, versions }: PlanParts,
+  reserved: Map<Lane, number>,
+  spilled: Map<string, LaneRow>,
+  parts: PlanParts,
 ): StartRow {
   if (!isReadyAtStart(run)) return run;
-  const steps: number[] = [];
-  for (const [step, { action, isRoot }] of versions.find(run.v)?.steps.entries() ?? []) {
-    if (!isRoot) continue;
-    if (roster.isServed(action) && window.reserve(action, 1) === 1) {
-      reserved.set(action, (reserved.get(action) ?? 0) + 1);
+  const { window, roster } = parts;
+  const steps: [number, number][] = [];
+  for (const [step, row] of firstTasksOf(run, parts)) {
+    const lane = window.lane(row);
+    if (roster.isServed(row.action) && window.reserve(lane, 1) === 1) {
+      reserved.set(lane, (reserved.get(lane) ?? 0) + 1);
     } else {
-      steps.push(step);
-      spilled.add(taskId(run.id, step));
+      window.forget(lane);
+      steps.push([step, row.lane]);
+      spilled.set(taskId(run.id, step), row);
     }
   }
   return steps.length > 0 ? { ...run, s: steps } : run;
+}
+
+/** The steps that are ready when their run starts, and in which lanes they wait. */
+function* firstTasksOf(
+  { v, i: input, m: metadata, pr: priority }: StartRow,
+  { versions, book, limitExpressions }: PlanParts,
+): Iterable<[number, LaneRow]> {
+  const version = versions.find(v);
+  if (version === undefined) return;
+  for (const [number, step] of version.steps.entries()) {
+    if (!step.isRoot) continue;
+    const data = { input, metadata, parents: {}, ...(priority !== undefined && { priority }) };
+    const found = needsOf(data, version, step, book, limitExpressions);
+    // What can't be said fails when it comes to the window, from wherever.
+    yield [number, { action: step.action, lane: found.ok ? found.needs.lane : 0 }];
+  }
 }
 
 /** For each action, how many tasks the batch's transitions can make ready at most. */
@@ -163,5 +201,5 @@ function readiedBy(batch: Transition[], now: number, { versions }: PlanParts): M
 
 /** Whether another attempt follows, now or later. */
 function isTriedAgain({ s, d, x }: ResultRow): boolean {
-  return s === "lost" ? x !== true : d !== undefined;
+  return s === "put_back" || (s === "lost" ? x !== true : d !== undefined);
 }

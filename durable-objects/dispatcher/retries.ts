@@ -2,7 +2,7 @@
  * Decides whether an attempt that failed is followed by another, and when. Pure: chance and the
  * step's own condition are given. The worker has no say in it but for what its error asks.
  */
-import type { RetryPolicy } from "../../database/rows.ts";
+import type { RetryPolicy } from "../../database/definition-rows.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import { MAX_BACKOFF_MS } from "../../protocol/limits.ts";
 

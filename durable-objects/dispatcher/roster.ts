@@ -2,7 +2,16 @@
  * The sessions of a shard and their free slots. A session whose socket has closed stays for a while,
  * so that it can be resumed; it takes no tasks meanwhile.
  */
+import type { LabelRequest } from "../../protocol/limit-bodies.ts";
+import type { LabelComparator } from "../../protocol/states.ts";
+import type { ReadyTask } from "./lane.ts";
 import type { LeaseKey } from "./leases.ts";
+import type { Placing } from "./needs.ts";
+
+/** What a preferred label counts for, where the step doesn't say. */
+const DEFAULT_LABEL_WEIGHT = 100;
+
+export type Labels = { [label: string]: string | number };
 
 export interface SessionRecord {
   id: string;
@@ -17,6 +26,7 @@ export interface SessionRecord {
   /** Whether a person wants it paused, until it has said so itself. */
   askedPause: boolean | undefined;
   isDraining: boolean;
+  labels: Labels;
   /** When its present socket opened, and when it closed (undefined: it hasn't), since 1970. */
   connectedAt: number;
   closedAt: number | undefined;
@@ -40,13 +50,18 @@ export class Session {
    * gets no tasks. Forgotten by the shard's next life, which finds out for itself.
    */
   isStalled = false;
-  /** Attempts that hold a slot here, cancelled ones included until they are released. */
-  readonly holding = new Set<LeaseKey>();
-  /** Attempts whose handlers only wait for children, and hold none. */
+  labels: Labels = {};
+  /** Attempts that hold slots here, and how many; cancelled ones included until they are released. */
+  readonly holding = new Map<LeaseKey, number>();
+  /** Attempts whose handlers only wait for children: they hold none. */
   readonly waiting = new Set<LeaseKey>();
+  #used = 0;
+  #freed: Set<Session>;
 
-  constructor(record: SessionRecord) {
+  /** @param freed Where it notes that it may take something. */
+  constructor(record: SessionRecord, freed: Set<Session>) {
     this.id = record.id;
+    this.#freed = freed;
     this.update(record);
   }
 
@@ -60,8 +75,15 @@ export class Session {
     this.isPaused = record.isPaused;
     this.askedPause = record.askedPause;
     this.isDraining = record.isDraining;
+    this.labels = record.labels;
     this.connectedAt = record.connectedAt;
     this.closedAt = record.closedAt;
+    this.noteFreed();
+  }
+
+  /** It may take something that it could not take before. */
+  noteFreed(): void {
+    this.#freed.add(this);
   }
 
   /** Whether it takes tasks at all now. */
@@ -70,7 +92,11 @@ export class Session {
   }
 
   get freeSlots(): number {
-    return this.isTaking ? Math.max(0, this.slots - this.holding.size) : 0;
+    return this.isTaking ? Math.max(0, this.slots - this.#used) : 0;
+  }
+
+  get usedSlots(): number {
+    return this.#used;
   }
 
   /** Whether attempts depend on it: its silence matters only then. */
@@ -78,20 +104,31 @@ export class Session {
     return this.holding.size > 0 || this.waiting.size > 0;
   }
 
-  /** The attempt takes a slot here, or with `isWaiting` none. */
-  hold(key: LeaseKey, isWaiting = false): void {
-    (isWaiting ? this.holding : this.waiting).delete(key);
-    (isWaiting ? this.waiting : this.holding).add(key);
+  /** The attempt takes so many slots here. */
+  hold(key: LeaseKey, slots: number): void {
+    this.letGo(key);
+    this.holding.set(key, slots);
+    this.#used += slots;
+  }
+
+  /** The attempt is here, and for now takes no slots. */
+  holdWaiting(key: LeaseKey): void {
+    this.letGo(key);
+    this.waiting.add(key);
   }
 
   letGo(key: LeaseKey): void {
-    this.holding.delete(key);
     this.waiting.delete(key);
+    const slots = this.holding.get(key);
+    if (slots === undefined) return;
+    this.holding.delete(key);
+    this.#used -= slots;
+    this.noteFreed();
   }
 
   toRecord(): SessionRecord {
     const { id, worker, slots, heartbeatLimitMs, resumeGraceMs } = this;
-    const { isPaused, askedPause, isDraining, connectedAt, closedAt } = this;
+    const { isPaused, askedPause, isDraining, labels, connectedAt, closedAt } = this;
     return {
       id,
       worker,
@@ -103,6 +140,7 @@ export class Session {
       isPaused,
       askedPause,
       isDraining,
+      labels,
       connectedAt,
       closedAt,
     };
@@ -112,6 +150,7 @@ export class Session {
 export class Roster {
   #sessions = new Map<string, Session>();
   #byAction = new Map<string, Set<Session>>();
+  #freed = new Set<Session>();
 
   get sessions(): Iterable<Session> {
     return this.#sessions.values();
@@ -123,7 +162,7 @@ export class Roster {
 
   /** Adds a session, or gives a known one what its worker now says of itself. */
   join(record: SessionRecord): Session {
-    const session = this.#sessions.get(record.id) ?? new Session(record);
+    const session = this.#sessions.get(record.id) ?? new Session(record, this.#freed);
     for (const action of session.actions) this.#byAction.get(action)?.delete(session);
     session.update(record);
     this.#sessions.set(session.id, session);
@@ -152,12 +191,103 @@ export class Roster {
     return false;
   }
 
-  /** The session with the most free slots among those that offer an action. */
-  mostFree(action: string): Session | undefined {
+  /** Whether anybody who has the action has a free slot. */
+  hasFreeSlot(action: string): boolean {
+    for (const { freeSlots } of this.#byAction.get(action) ?? []) if (freeSlots > 0) return true;
+    return false;
+  }
+
+  /** Sessions that offer an action, whether or not they take tasks now. */
+  offering(action: string): Iterable<Session> {
+    return this.#byAction.get(action) ?? [];
+  }
+
+  /** Sessions that may take something that they could not take when this was last asked. */
+  takeFreed(): Session[] {
+    if (this.#freed.size === 0) return [];
+    const freed = [...this.#freed];
+    this.#freed.clear();
+    return freed;
+  }
+
+  /**
+   * Who is to have a task: among those that may, the run's own worker if it is sticky, else one built with
+   * the same version, else the one with the labels that are preferred, else the one with most free slots.
+   */
+  choose({ action, version, needs: { placing } }: ReadyTask): Session | undefined {
     let best: Session | undefined;
+    let bestRank: Rank | undefined;
     for (const session of this.#byAction.get(action) ?? []) {
-      if (session.freeSlots > (best?.freeSlots ?? 0)) best = session;
+      if (session.freeSlots < placing.slots || !suits(session, placing)) continue;
+      const rank = rankOf(session, version, placing);
+      if (bestRank !== undefined && !isHigher(rank, bestRank)) continue;
+      best = session;
+      bestRank = rank;
     }
     return best;
+  }
+}
+
+/** Each counts only where those before it are equal. */
+type Rank = [isOwn: number, isOfVersion: number, preference: number, freeSlots: number];
+
+function rankOf(session: Session, version: string, { labels, worker }: Placing): Rank {
+  let preference = 0;
+  for (const [label, request] of Object.entries(labels ?? {})) {
+    if (request.isRequired === true) continue;
+    if (meets(session.labels[label], request)) preference += request.weight ?? DEFAULT_LABEL_WEIGHT;
+  }
+  return [
+    Number(worker !== undefined && session.worker === worker),
+    Number(session.versions.has(version)),
+    preference,
+    session.freeSlots,
+  ];
+}
+
+function isHigher(a: Rank, b: Rank): boolean {
+  for (const [index, value] of a.entries()) {
+    const other = b[index] ?? 0;
+    if (value !== other) return value > other;
+  }
+  return false;
+}
+
+/** Whether a session may have such a task at all. */
+export function suits(session: Session, { labels, sticky, worker }: Placing): boolean {
+  if (sticky === "hard" && worker !== undefined && session.worker !== worker) return false;
+  return Object.entries(labels ?? {}).every(
+    ([label, request]) => request.isRequired !== true || meets(session.labels[label], request),
+  );
+}
+
+/** A label that is not there meets nothing but `!=`. Texts and numbers are never equal, nor compared. */
+function meets(
+  label: string | number | undefined,
+  { comparator = "==", value }: LabelRequest,
+): boolean {
+  if (comparator === "==") return label === value;
+  if (comparator === "!=") return label !== value;
+  if (typeof label === "number" && typeof value === "number")
+    return compare(label, comparator, value);
+  if (typeof label === "string" && typeof value === "string")
+    return compare(label, comparator, value);
+  return false;
+}
+
+function compare<Value extends string | number>(
+  label: Value,
+  comparator: Exclude<LabelComparator, "==" | "!=">,
+  value: Value,
+): boolean {
+  switch (comparator) {
+    case "<":
+      return label < value;
+    case "<=":
+      return label <= value;
+    case ">":
+      return label > value;
+    case ">=":
+      return label >= value;
   }
 }

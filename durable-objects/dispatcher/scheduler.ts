@@ -1,46 +1,180 @@
 /**
- * Decides which ready task goes to which session now. Pure: it reads the window and the roster and
- * takes from both; sending is its caller's affair. Tasks start in the order in which they came;
- * one that nobody can take does not hold up the others.
+ * Decides which ready task goes to which session now. It takes all that a task needs in one step: slots
+ * on a session that fits, every permit, every unit; or nothing. Sending is its caller's affair.
  */
+import { runIdOf } from "../../protocol/ids.ts";
+import type { Backlog } from "./backlog.ts";
+import type { Buckets } from "./buckets.ts";
+import type { Lane, ReadyTask } from "./lane.ts";
 import { leaseKey } from "./leases.ts";
+import type { LimitBook } from "./limit-book.ts";
+import { boundOf, type Need } from "./needs.ts";
+import type { Holder, Permits } from "./permits.ts";
 import type { Roster, Session } from "./roster.ts";
-import type { ReadyTask, ReadyWindow } from "./window.ts";
+import type { Turns } from "./turns.ts";
+import type { ReadyWindow } from "./window.ts";
+
+export interface SchedulerParts {
+  window: ReadyWindow;
+  backlog: Backlog;
+  turns: Turns;
+  roster: Roster;
+  permits: Permits;
+  buckets: Buckets;
+  book: LimitBook;
+}
 
 export interface Placement {
   task: ReadyTask;
   session: Session;
+  /** Whether the run has taken permits of its own with it. */
+  isRunHolding: boolean;
 }
 
-export function place(window: ReadyWindow, roster: Roster): Placement[] {
-  const placements: Placement[] = [];
-  const actions = new Set(window.waitingActions());
-  for (;;) {
-    const action = oldest(window, actions);
-    if (action === undefined) return placements;
-    const session = roster.mostFree(action);
-    const task = session && window.shift(action);
-    if (session === undefined || task === undefined) {
-      actions.delete(action); // slots only get fewer while we place
-      continue;
+/** A run that has to go because a limit is full and its strategy says so. */
+export interface Eviction {
+  run: string;
+  need: Need;
+  /** The task that found it full. */
+  task: ReadyTask;
+  /** Whether it is that task's own run, or that of the one that held the permit. */
+  isOwn: boolean;
+}
+
+export interface Scheduled {
+  placements: Placement[];
+  evictions: Eviction[];
+}
+
+/** What stands in a task's way, and when it no longer will, if that is known. */
+interface Obstacle {
+  need: Need;
+  at?: number;
+}
+
+export function schedule(parts: SchedulerParts, now: number): Scheduled {
+  const { turns, roster, permits } = parts;
+  const scheduled: Scheduled = { placements: [], evictions: [] };
+  for (const id of permits.takeFreed()) turns.open(id);
+  for (const session of roster.takeFreed()) turns.openSlots(session.actions);
+  turns.openDue(now);
+  for (let lane = turns.next(); lane !== undefined; lane = turns.next()) {
+    serve(lane, parts, scheduled, now);
+    parts.backlog.watch(lane);
+    parts.window.forget(lane);
+  }
+  return scheduled;
+}
+
+/** Starts the lane's first task, or has the lane wait for what stands in its way. */
+function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: number): void {
+  const { window, turns } = parts;
+  const task = lane.first;
+  if (task === undefined) return turns.leave(lane);
+  const obstacle = obstacleOf(task, lane, parts, now);
+  if (obstacle === undefined) {
+    const session = parts.roster.choose(task);
+    if (session === undefined) {
+      return turns.blockOnSlot(lane, parts.roster.hasFreeSlot(task.action));
     }
-    session.hold(leaseKey({ task: task.id, attempt: task.attempt }));
-    placements.push({ task, session });
+    window.shift(lane);
+    const isRunHolding = take(task, session, parts, now);
+    scheduled.placements.push({ task, session, isRunHolding });
+    return turns.pay(lane, costOf(task, parts));
   }
+  const { need } = obstacle;
+  if (need.strategy === "cancel-newest" && obstacle.at === undefined) {
+    window.shift(lane);
+    scheduled.evictions.push({ run: task.run, need, task, isOwn: true });
+    return turns.pay(lane, 0);
+  }
+  if (need.strategy === "cancel-in-progress" && obstacle.at === undefined) {
+    if (lane.length > boundOfPermits(need, parts)) {
+      window.shift(lane); // a newer one waits behind it
+      scheduled.evictions.push({ run: task.run, need, task, isOwn: true });
+      return turns.pay(lane, 0);
+    }
+    const [oldest] = parts.permits.holdersOf(need.id);
+    if (oldest !== undefined) {
+      scheduled.evictions.push({ run: runOfHolder(oldest), need, task, isOwn: false });
+    }
+  }
+  turns.block(lane, need.id, obstacle.at);
 }
 
-/** The action whose first task came first. */
-function oldest(window: ReadyWindow, actions: Set<string>): string | undefined {
-  let found: string | undefined;
-  let first: ReadyTask | undefined;
-  for (const action of actions) {
-    const task = window.peek(action);
-    if (task === undefined) actions.delete(action);
-    else if (first === undefined || isBefore(task, first)) [found, first] = [action, task];
+/** The first thing that the task needs and can't have now, but a slot. */
+function obstacleOf(
+  task: ReadyTask,
+  lane: Lane,
+  { permits, buckets, book, turns }: SchedulerParts,
+  now: number,
+): Obstacle | undefined {
+  for (const need of task.needs.needs) {
+    const bound = boundOf(need, book);
+    if (bound === undefined || permits.has(need.id, holderOf(need, task))) continue;
+    const { concurrency, rate } = bound;
+    if ((concurrency ?? rate) !== undefined && permits.closedUntil > now) {
+      return { need, at: permits.closedUntil };
+    }
+    if (concurrency !== undefined) {
+      if (permits.count(need.id) >= concurrency) return { need };
+      if (turns.isWaitedFor(need.id, lane)) return { need };
+    }
+    if (rate !== undefined) {
+      const at = buckets.availableAt(need.id, rate, need.units, now);
+      if (at > now || turns.isWaitedFor(need.id, lane)) return { need, at: Math.max(at, now) };
+    }
   }
-  return found;
+  return undefined;
 }
 
-function isBefore(a: ReadyTask, b: ReadyTask): boolean {
-  return a.queuedAt < b.queuedAt || (a.queuedAt === b.queuedAt && a.id < b.id);
+function take(
+  task: ReadyTask,
+  session: Session,
+  { permits, buckets, book }: SchedulerParts,
+  now: number,
+): boolean {
+  let isRunHolding = false;
+  for (const need of task.needs.needs) {
+    const bound = boundOf(need, book);
+    const holder = holderOf(need, task);
+    if (bound === undefined || permits.has(need.id, holder)) continue;
+    if (bound.rate !== undefined) buckets.take(need.id, bound.rate, need.units, now);
+    if (bound.concurrency === undefined && !need.isOfRun) continue;
+    // Of a run's rate as well: what it has paid once, it need not pay again.
+    permits.take(need.id, holder);
+    isRunHolding ||= need.isOfRun;
+  }
+  session.hold(leaseKey({ task: task.id, attempt: task.attempt }), task.needs.placing.slots);
+  return isRunHolding;
+}
+
+export function holderOf(
+  { isOfRun }: Need,
+  task: Pick<ReadyTask, "id" | "run" | "attempt">,
+): Holder {
+  return isOfRun ? task.run : leaseKey({ task: task.id, attempt: task.attempt });
+}
+
+export function runOfHolder(holder: Holder): string {
+  const [task = holder] = holder.split("/");
+  return runIdOf(task);
+}
+
+function boundOfPermits(need: Need, { book }: SchedulerParts): number {
+  return boundOf(need, book)?.concurrency ?? Number.POSITIVE_INFINITY;
+}
+
+/**
+ * What a task takes of its lane's share: of the rate that it takes most of, in thousandths of a window;
+ * without one, its slots.
+ */
+function costOf({ needs: { needs, placing } }: ReadyTask, { book }: SchedulerParts): number {
+  let cost = 0;
+  for (const need of needs) {
+    for (const { units } of boundOf(need, book)?.rate ?? []) {
+      cost = Math.max(cost, (1_000 * need.units) / units);
+    }
+  }
+  return cost > 0 ? cost : placing.slots;
 }

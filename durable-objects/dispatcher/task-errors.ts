@@ -10,6 +10,9 @@ const ERROR_NAMES: Partial<Record<TaskErrorCode, string>> = {
   not_received: "NotReceived",
   run_timeout: "RunTimeout",
   cancelled: "Cancelled",
+  limit_full: "LimitFull",
+  invalid_key: "InvalidKey",
+  rate_limited: "RateLimited",
 };
 
 export function errorOf(code: TaskErrorCode, message: string): TaskError {

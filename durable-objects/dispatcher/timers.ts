@@ -7,6 +7,7 @@ import type { Leases } from "./leases.ts";
 import { IDLE_CONNECTION_MS } from "./limits.ts";
 import type { PendingCalls } from "./pending-calls.ts";
 import type { Roster } from "./roster.ts";
+import type { Turns } from "./turns.ts";
 import type { Waiters } from "./waiters.ts";
 import type { ReadyWindow } from "./window.ts";
 
@@ -16,6 +17,7 @@ export interface TimerParts {
   committer: Committer;
   waiters: Waiters;
   window: ReadyWindow;
+  turns: Turns;
   agenda: Agenda;
   pendingCalls: PendingCalls;
   /** When Postgres last answered; undefined when no connection is open. */
@@ -32,6 +34,7 @@ export function nextAlarm(parts: TimerParts): number | undefined {
   let due = Math.min(
     leases.nextDue(),
     window.nextExpiry(),
+    parts.turns.nextOpening(),
     // While a commit is on its way, its landing asks for what has expired in the queue.
     committer.flights.size > 0 ? Number.POSITIVE_INFINITY : window.queueExpiry,
     parts.agenda.nextDue(),

@@ -9,6 +9,7 @@ import type {
   LogRow,
   MatchedRow,
   MatchRow,
+  ParkRow,
   ReleaseRow,
   ResultRow,
   SpawnRow,
@@ -17,6 +18,7 @@ import type {
   WakeRow,
 } from "../../database/rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
+import type { ReadyTask } from "./lane.ts";
 
 /** One API call: its events and runs are made durable together or not at all. */
 export interface StartCall {
@@ -50,6 +52,8 @@ export type Transition =
       step: number;
     }
   | { kind: "wake"; row: WakeRow; bytes: number }
+  /** The window has no room for it in its lane. */
+  | { kind: "park"; row: ParkRow; bytes: number; task: ReadyTask }
   | { kind: "release"; row: ReleaseRow; bytes: number }
   | {
       kind: "cancel";

@@ -2,7 +2,7 @@
  * DAGs of workflow versions, in memory. A version never changes, so an entry is never wrong. What has
  * not been used for as long as it took to add `MAX_VERSIONS` others goes: never one in use.
  */
-import type { StepRow, VersionRow } from "../../database/rows.ts";
+import type { StepRow, VersionRow } from "../../database/definition-rows.ts";
 import { MAX_VERSIONS } from "./limits.ts";
 
 export class Versions {

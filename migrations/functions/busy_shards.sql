@@ -6,7 +6,7 @@ create or replace function v1.busy_shards()
 returns jsonb language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(jsonb_agg(jsonb_build_object('tenant', s.tenant_id, 'shard', s.number)), '[]')
     from v1.shard s
-    where exists (select from v1.handout h where h.tenant_id = s.tenant_id and h.shard = s.number)
+    where exists (select from v1.handout h where h.tenant_id = s.tenant_id and h.shard = s.number and h.tasks <> '{}')
        or exists (select from v1.queue_item q where q.tenant_id = s.tenant_id and q.shard = s.number)
        or exists (select from v1.timer t
                     where t.tenant_id = s.tenant_id and t.shard = s.number and t.due_at <= now())

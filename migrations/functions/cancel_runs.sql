@@ -41,7 +41,7 @@ begin
     where not a.is_timeout or r.id in (select id from due);
 
   with open as (
-    select t.id, t.state, r.shard, d.action, x.error, l.a, l.w, l.b
+    select t.id, t.state, x.error, l.a, l.w, l.b
       from unnest(v_runs, v_errors) x(id, error)
       join v1.workflow_run r on r.id = x.id
       join v1.dag d on d.version_id = r.version_id
@@ -60,14 +60,7 @@ begin
   ), woken as (
     delete from v1.timer where id = any (array(select id from open where state = 'backoff')) and kind = 'retry'
   )
-  delete from v1.queue_item where ctid = any (array(
-    select q.place from open o
-      cross join lateral (
-        select q.ctid as place from v1.queue_item q
-          where q.tenant_id = p_tenant_id and q.shard = o.shard and q.action = o.action and q.task_id = o.id
-          offset 0
-      ) q
-      where o.state in ('queued', 'running')));
+  delete from v1.queue_item where task_id = any (array(select id from open where state in ('queued', 'running')));
   update v1.workflow_run r
     set remaining = 0, error = x.error, failed = r.failed + ((r.id = any (v_timed_out)) is true)::integer,
         state = case when r.id = any (v_timed_out) then 'running'::v1.run_state else 'cancelled' end,

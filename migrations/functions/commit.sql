@@ -12,11 +12,13 @@
 --
 -- Request: tenant, shard, epoch, seq, at (ms), and any of
 --   settled   seqs whose tasks have all ended or been handed out again; their handouts are deleted
+--   buried    seqs that have landed after several sendings: each keeps a handout, if an empty one, until the
+--             next life, so that a sending that lands late is known as a repeat
 --   carried   tasks to keep in hand beyond their settled handout
 --   events    [{id, k: key, ik: idempotency key, p: payload, m: metadata, d: definitions version, r: [run ids],
 --              c: [{p: path in the event}] by which runs that wait for it are found}]
 --   starts    [{id, w: workflow, v: version, d: definitions version, n: tasks to execute, e: event,
---              k: idempotency key, i: input, m: metadata, s: [steps to spill], u: run timeout (ms),
+--              k: idempotency key, i: input, m: metadata, s: [[step to spill, lane]], pr: priority, u: run timeout (ms),
 --              h: held, c: cancelled by events, ro: replay of, ru: [steps whose outputs are reused]}]
 --   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began,
 --              f: finished, d: when the next attempt is due, x: lost once too often}]
@@ -30,9 +32,11 @@
 --   matches   [{e: event, r, n, l, b}]  events of which to list runs that wait for them (read_matches)
 --   matched   [{e}]  events whose runs have been seen to: their timers are deleted
 --   room      {default, actions: {action: n}, bytes}: how many ready tasks the window can take
---   take      {action: n}: refill from the queue
+--   parks     [{t, r, a, l: lane}]  tasks that go back to the queue
+--   take      [{action, lane, n}]: refill from the queue
 --   expired   n: take as many tasks that have been queued for too long
---   backlog   true: list the actions that have queued tasks
+--   lanes     {after, n}: list as many lanes that have queued tasks, after {action, lane}
+--   limits    the number of the stored limits that the shard knows: it is told of others
 --   agenda    n: list as many of the soonest timers
 create or replace function v1.commit(p jsonb)
 returns json language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -56,7 +60,7 @@ declare
   v_taken json;
   v_expired json;
   v_spilled text[];
-  v_is_queue_changed boolean := p ?| array['take', 'expired', 'backlog', 'agenda'];
+  v_is_queue_changed boolean := p ?| array['take', 'expired', 'parks', 'lanes', 'agenda'];
   v_reply jsonb := '{}';
   v_prior uuid[];
 begin
@@ -90,11 +94,12 @@ begin
   if p ? 'results' then
     v_named := array(select r from jsonb_to_recordset(p->'results') as x(r uuid));
   end if;
-  if p ?| array['started', 'logs', 'wakes', 'releases', 'spawns', 'cancels'] then
+  if p ?| array['started', 'logs', 'wakes', 'parks', 'releases', 'spawns', 'cancels'] then
     v_named := v_named || array(
       select r from jsonb_to_recordset(p->'started') as x(r uuid)
       union all select v1.run_id(t) from jsonb_to_recordset(p->'logs') as x(t uuid)
       union all select r from jsonb_to_recordset(p->'wakes') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'parks') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'releases') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'spawns') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'cancels') as x(r uuid));
@@ -122,6 +127,7 @@ begin
       into v_reply, v_ready, v_ended, v_timed
       from v1.cancel_runs(v_tenant, v_at, p->'cancels') c;
   end if;
+  if p ? 'parks' then perform v1.park_tasks(v_tenant, v_shard, p->'parks'); end if;
   if p ? 'matched' then
     delete from v1.timer
       where id = any (array(select x.e from jsonb_to_recordset(p->'matched') as x(e uuid))) and kind = 'match'
@@ -172,14 +178,23 @@ begin
     if cardinality(v_handed) > 0 then
       insert into v1.handout (tenant_id, shard, seq, tasks) values (v_tenant, v_shard, v_seq, v_handed);
     end if;
+    if p ? 'buried' then
+      insert into v1.handout (tenant_id, shard, seq, tasks)
+        select v_tenant, v_shard, b.seq::bigint, '{}' from jsonb_array_elements_text(p->'buried') b(seq)
+        on conflict (tenant_id, shard, seq) do update set tasks = '{}';
+    end if;
     if p ? 'settled' then
       delete from v1.handout h using jsonb_array_elements_text(p->'settled') s(seq)
         where h.tenant_id = v_tenant and h.shard = v_shard and h.seq = s.seq::bigint;
     end if;
   end if;
 
-  if p ? 'backlog' then
-    v_reply := v_reply || jsonb_build_object('backlog', v1.backlog_actions(v_tenant, v_shard));
+  if p ? 'lanes' then
+    v_reply := v_reply || jsonb_build_object('lanes', v1.list_lanes(
+      v_tenant, v_shard, p->'lanes'->'after', (p->'lanes'->>'n')::integer));
+  end if;
+  if p ? 'limits' and (p->>'limits')::bigint <> (select limits_version from v1.tenant where id = v_tenant) then
+    v_reply := v_reply || jsonb_build_object('limits', v1.read_limits(v_tenant));
   end if;
   if p ? 'agenda' then
     v_reply := v_reply || jsonb_build_object('agenda', v1.read_agenda(v_tenant, v_shard, (p->>'agenda')::integer));

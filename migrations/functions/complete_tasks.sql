@@ -4,7 +4,8 @@
 --
 -- Called by  commit, once a batch, which holds the locks of the runs; one result a task.
 -- Ignores    a result whose attempt is not the task's next, or whose task has finished; the reply
---            classifies those (classify_results). A task can only expire while nobody executes it.
+--            classifies those (classify_results). A result of an attempt that never began (no b) is of a task
+--            that nobody executes: one that has expired, or can't be executed.
 -- Returns    reply {results: {task: class}, finished: [{run, state}]}; ready: ids of ready tasks;
 --            ended: runs that have ended, now or since an earlier sending, of which there is more to
 --            say (read_finished); timed: tasks that have been given a timer, now or then.
@@ -28,9 +29,9 @@ declare
   v_unwound record;
 begin
   with reported as (
-    select x.*, x.s = 'completed' or x.d is null and (x.s <> 'lost' or x.x) as is_over,
+    select x.*, x.s = 'completed' or x.d is null and (x.s not in ('lost', 'put_back') or x.x) as is_over,
            case when x.s = 'completed' then 'completed'::v1.task_state
-                when x.s = 'lost' and x.x is not true then 'queued'
+                when x.s in ('lost', 'put_back') and x.x is not true and x.d is null then 'queued'
                 when x.d is null then 'failed'
                 when v1.moment(x.d) > p_at then 'backoff' else 'queued' end as next
       from jsonb_to_recordset(p_results) as x(t uuid, r uuid, a integer, s v1.attempt_outcome, o jsonb, e jsonb,
@@ -44,13 +45,12 @@ begin
           started_at = case when x.is_over then v1.moment(x.b) end,
           finished_at = case when x.is_over then coalesce(v1.moment(x.f), p_at) end,
           error = case when x.is_over then x.e end,
-          failures = t.failures + (x.s in ('failed', 'timed_out')
-                                   and x.e->>'code' is distinct from 'schedule_timeout')::integer,
+          failures = t.failures + (x.s in ('failed', 'timed_out') and x.b is not null)::integer,
           rescues = t.rescues + (x.s = 'lost' and x.e->>'code' is not distinct from 'worker_lost')::integer
       from reported x
       join v1.workflow_run r on r.id = x.r and r.tenant_id is not distinct from p_tenant_id
       where t.id = x.t and v1.run_id(x.t) = x.r and t.attempt = x.a - 1
-        and (t.state = 'queued' or t.state = 'running' and x.e->>'code' is distinct from 'schedule_timeout')
+        and (t.state = 'queued' or t.state = 'running' and x.b is not null)
       returning t.id, t.step, t.children, t.state, r.id as run_id, r.version_id, x.s, x.o, x.e, x.w, x.a, x.b, x.f
   ), output as (
     insert into v1.task_output (task_id, output)

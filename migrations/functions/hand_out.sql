@@ -3,11 +3,13 @@
 --
 -- Called by  commit, take_ready and take_expired, in a statement after the one that made the tasks
 --            ready, so that it sees the parents' outputs.
+-- A spilled task goes to lane 0, unless the queue has it already: the shard sorts it when it takes it.
+--
 -- p_room     {default, actions: {action: n}, bytes}; null: hand out everything. The task that goes
 --            beyond the bytes is the last: one that is larger than all the room must start some day.
 -- Returns    ready: [{id, run, version, step, attempt, queuedAt, input, metadata, parents}] as json,
---            whose text costs a third of jsonb's tree; of a task that failed or was lost before, and of
---            one that sees to a failed run, there is more; handed: their ids; spilled: actions.
+--            whose text costs a third of jsonb's tree; of a task that failed or was lost before, has a
+--            priority or a worker to stick to, or sees to a failed run, there is more; handed: their ids; spilled: actions.
 create or replace function v1.hand_out(
   p_tenant_id uuid, p_shard smallint, p_tasks uuid[], p_room jsonb,
   out ready json, out handed uuid[], out spilled text[])
@@ -16,7 +18,7 @@ begin
   with candidate as (
     select t.id, r.id as run_id, r.version_id, t.step, t.attempt, t.failures, t.rescues,
            floor(extract(epoch from t.queued_at) * 1000)::bigint as queued_at, d.kind, d.action, d.parents,
-           r.input, r.metadata,
+           r.input, r.metadata, r.priority, d.dispatch->>'sticky' as sticky,
            row_number() over (partition by d.action order by t.id) as position
       from unnest(p_tasks) u(id)
       join v1.task t on t.id = u.id and t.state in ('queued', 'running')
@@ -43,10 +45,11 @@ begin
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
                   'failures', failures, 'rescues', rescues, 'failed', v1.read_failures(run_id))
-                when failures + rescues > 0 then json_build_object(
+                when failures + rescues > 0 or priority is not null or sticky is not null then json_build_object(
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
-                  'failures', failures, 'rescues', rescues)
+                  'failures', failures, 'rescues', rescues, 'priority', priority,
+                  'worker', case when sticky is not null then v1.last_worker(run_id, version_id) end)
                 else json_build_object(
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs) end), '[]'),
@@ -64,7 +67,7 @@ begin
           join v1.workflow_run r on r.id = v1.run_id(u.id) and r.tenant_id is not distinct from p_tenant_id
           join v1.dag d on d.version_id = r.version_id and d.step = t.step
           where u.id <> all (handed)
-          on conflict do nothing
+          on conflict (task_id) do nothing
         returning action
     )
     select array_agg(distinct action) into spilled from queued;

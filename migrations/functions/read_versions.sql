@@ -8,8 +8,10 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
                                    'isRoot', d.kind = 'step' and cardinality(d.parents) = 0,
                                    'children', d.children, 'timeoutMs', d.timeout_ms)
                                  || jsonb_strip_nulls(jsonb_build_object(
-                                   'scheduleTimeoutMs', d.schedule_timeout_ms, 'retry', d.retry)) order by d.step)
-                  from v1.dag d where d.version_id = v.id))), '[]')
+                                   'scheduleTimeoutMs', d.schedule_timeout_ms, 'retry', d.retry,
+                                   'dispatch', d.dispatch)) order by d.step)
+                  from v1.dag d where d.version_id = v.id))
+      || jsonb_strip_nulls(jsonb_build_object('dispatch', v.dispatch))), '[]')
     from v1.workflow_version v join v1.workflow w on w.id = v.workflow_id
     where v.id = any (p_versions) and w.tenant_id = p_tenant_id
 $$;

@@ -3,9 +3,12 @@
 --
 -- Called by  a shard that has just woken, before its first commit.
 -- Locks      the shard's epoch (exclusive), then runs by id.
--- p          {tenant, shard, epoch: the last it knew, at, leases: [{t: task, a: attempt}], agenda: n}
--- Returns    {epoch, trusted, leased: [tasks], backlog: [actions], agenda: the n soonest timers,
---            expiry: as read_expiry}. Not trusted: its memory is not of the last life, so any handed-out
+-- p          {tenant, shard, epoch: the last it knew, at, leases: [{t: task, a: attempt}], agenda: n,
+--             holders: [runs that hold permits], lanes: n}
+-- Returns    {epoch, trusted, leased: [tasks], lanes: the first n with queued tasks, limits: as read_limits,
+--            over: those of the holders that are over, agenda: the n soonest timers, expiry: as read_expiry};
+--            not trusted, also holding: [{r, v, i, m}] runs under limits that have begun, unknownMs: the
+--            longest timeout of an attempt that may be running. Not trusted: its memory is not of the last life, so any handed-out
 --            task may be running; each gets its next attempt written off, so that no fencing token is
 --            ever given twice (rule R2).
 create or replace function v1.recover_shard(p jsonb)
@@ -21,6 +24,7 @@ declare
   v_trusted boolean;
   v_leased uuid[];
   v_returned uuid[];
+  v_unknown jsonb := '{}';
 begin
   perform pg_advisory_xact_lock(v1.shard_lock(v_tenant, v_shard));
   insert into v1.shard as s (tenant_id, number, epoch) values (v_tenant, v_shard, 1)
@@ -56,13 +60,33 @@ begin
       join v1.task t on t.id = u.id
       join v1.workflow_run r on r.id = v1.run_id(t.id)
       join v1.dag d on d.version_id = r.version_id and d.step = t.step
-      on conflict do nothing;
+      on conflict (task_id) do nothing;
+  if not v_trusted then
+    v_unknown := jsonb_build_object(
+      'unknownMs', (select coalesce(max(d.timeout_ms), 0)
+                      from unnest(v_returned) u(id)
+                      join v1.workflow_run r on r.id = v1.run_id(u.id)
+                      join v1.dag d on d.version_id = r.version_id and v1.task_id(r.id, d.step) = u.id),
+      'holding', (select coalesce(jsonb_agg(jsonb_build_object('r', r.id, 'v', v.id, 'i', r.input, 'm', r.metadata)), '[]')
+                    from v1.workflow w
+                    join v1.workflow_version v on v.workflow_id = w.id and v.dispatch ? 'limits'
+                    join v1.workflow_run r on r.workflow_id = w.id and r.version_id = v.id
+                                              and r.shard = v_shard and r.state = 'running'
+                    where w.tenant_id = v_tenant));
+  end if;
   delete from v1.handout where tenant_id = v_tenant and shard = v_shard;
   if cardinality(v_leased) > 0 then
     insert into v1.handout (tenant_id, shard, seq, tasks) values (v_tenant, v_shard, 0, v_leased);
   end if;
   return jsonb_build_object('epoch', v_epoch, 'trusted', v_trusted, 'leased', to_jsonb(v_leased),
-                            'backlog', v1.backlog_actions(v_tenant, v_shard),
+                            'lanes', v1.list_lanes(v_tenant, v_shard, null, coalesce((p->>'lanes')::integer, 0)),
+                            'limits', v1.read_limits(v_tenant),
+                            'over', (
+                              select coalesce(jsonb_agg(h.run), '[]')
+                                from jsonb_array_elements_text(coalesce(p->'holders', '[]')) h(run)
+                                where not exists (
+                                  select from v1.workflow_run r where r.id = h.run::uuid and r.tenant_id = v_tenant
+                                                                      and r.state in ('queued', 'running'))),
                             'agenda', v1.read_agenda(v_tenant, v_shard, coalesce((p->>'agenda')::integer, 0)))
-         || v1.read_expiry(v_tenant, v_shard);
+         || v_unknown || v1.read_expiry(v_tenant, v_shard);
 end $$;

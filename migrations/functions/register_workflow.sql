@@ -6,8 +6,9 @@
 -- p          {tenant, workflow: new id, version: new id, name, checksum, definition, timeout: of a run,
 --             cancelOn: [{number: from 1, event, if, eventPath, runPath: whose values must be equal}],
 --             dag: [{step, name, action, kind, parents, children, descendants, timeout,
---                    schedule: how long it may be queued, compensates: the step it undoes, retry}]}
--- Returns    as read_active_version, with created
+--                    schedule: how long it may be queued, compensates: the step it undoes, retry, dispatch}],
+--             dispatch, limits: [names of stored limits that it uses]}
+-- Returns    as read_active_version, with created; or {unknownLimits: [names]}, and nothing is stored
 create or replace function v1.register_workflow(p jsonb)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -16,6 +17,7 @@ declare
   v_workflow uuid;
   v_version uuid;
   v_created boolean := false;
+  v_unknown jsonb;
 begin
   v_active := v1.read_active_version(v_tenant, p->>'name');
   if v_active->'version'->>'checksum' = p->>'checksum' then
@@ -23,6 +25,12 @@ begin
   end if;
 
   perform pg_advisory_xact_lock(v1.definitions_lock(v_tenant));
+  select jsonb_agg(u.name) into v_unknown
+    from jsonb_array_elements_text(p->'limits') u(name)
+    where not exists (select from v1."limit" l where l.tenant_id = v_tenant and l.name = u.name);
+  if v_unknown is not null then
+    return jsonb_build_object('unknownLimits', v_unknown);
+  end if;
   insert into v1.workflow (id, tenant_id, name) values ((p->>'workflow')::uuid, v_tenant, p->>'name')
     on conflict (tenant_id, name) do nothing;
   -- Whoever held the lock before may have registered the same.
@@ -32,17 +40,19 @@ begin
   if v_version is null then
     v_version := (p->>'version')::uuid;
     v_created := true;
-    insert into v1.workflow_version (id, workflow_id, number, checksum, definition, timeout_ms, cancel_on)
+    insert into v1.workflow_version (id, workflow_id, number, checksum, definition, timeout_ms, cancel_on,
+                                     dispatch, limits)
       select v_version, v_workflow, coalesce(max(number), 0) + 1, p->>'checksum', p->'definition',
-             (p->>'timeout')::bigint, p->'cancelOn'
+             (p->>'timeout')::bigint, p->'cancelOn', p->'dispatch',
+             array(select jsonb_array_elements_text(p->'limits'))
         from v1.workflow_version where workflow_id = v_workflow;
     insert into v1.dag (version_id, step, name, action, kind, parents, children, descendants, timeout_ms,
-                        schedule_timeout_ms, compensates, retry)
+                        schedule_timeout_ms, compensates, retry, dispatch)
       select v_version, x.step, x.name, x.action, coalesce(x.kind, 'step'), x.parents, x.children, x.descendants,
-             x.timeout, x.schedule, x.compensates, x.retry
+             x.timeout, x.schedule, x.compensates, x.retry, x.dispatch
         from jsonb_to_recordset(p->'dag') as x(step smallint, name text, action text, kind v1.step_kind,
                parents smallint[], children smallint[], descendants smallint[], timeout integer,
-               schedule bigint, compensates smallint, retry jsonb);
+               schedule bigint, compensates smallint, retry jsonb, dispatch jsonb);
   end if;
   update v1.workflow set active_version_id = v_version
     where id = v_workflow and active_version_id is distinct from v_version;

@@ -41,12 +41,12 @@ begin
 
   with started as (
     insert into v1.workflow_run (id, tenant_id, workflow_id, version_id, event_id, state, shard, remaining, input,
-                                 metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key)
+                                 metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority)
       select x.id, p_tenant_id, x.w, x.v, x.e, 'queued', p_shard, x.n, coalesce(x.i, 'null'), coalesce(x.m, '{}'),
              x.u, coalesce(x.c, false), x.ro, x.ru, case when p_are_children then (x.p->>0)::uuid end,
-             case when p_are_children then x.p->>1 end
+             case when p_are_children then x.p->>1 end, x.pr
         from jsonb_to_recordset(p_starts) as x(id uuid, w uuid, v uuid, e uuid, n smallint, i jsonb, m jsonb,
-               u bigint, c boolean, ro uuid, ru smallint[], p jsonb)
+               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint)
         where not v_refused ? x.id::text
         on conflict (id) do nothing
       returning id, replay_of, timeout_ms, has_matches
@@ -61,7 +61,7 @@ begin
            case when x.ru is null then cardinality(d.parents)
                 else (select count(*) from unnest(d.parents) p(step) where p.step <> all (x.ru)) end as pending,
            d.schedule_timeout_ms, coalesce(x.h, false) as is_held,
-           coalesce(x.s @> to_jsonb(d.step), false) as is_spilled
+           (select (spill->>1)::bigint from jsonb_array_elements(x.s) spill where (spill->>0)::smallint = d.step) as lane
       from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[])
       join v1.dag d on d.version_id = x.v
       where x.id = any (v_started) and d.kind = 'step' and (d.step = any (x.ru)) is not true
@@ -72,12 +72,12 @@ begin
              case when pending = 0 and not is_held then p_at end
         from planned
   ), spilled as (
-    insert into v1.queue_item (tenant_id, shard, action, task_id, expires_at)
-      select p_tenant_id, p_shard, action, id, p_at + schedule_timeout_ms * interval '1 millisecond'
-        from planned where pending = 0 and is_spilled and not is_held
+    insert into v1.queue_item (tenant_id, shard, action, lane, task_id, expires_at)
+      select p_tenant_id, p_shard, action, lane, id, p_at + schedule_timeout_ms * interval '1 millisecond'
+        from planned where pending = 0 and lane is not null and not is_held
   )
-  select coalesce(array_agg(id) filter (where not is_spilled and not is_held), '{}'),
-         coalesce(bool_or(is_spilled), false), bool_or(is_held)
+  select coalesce(array_agg(id) filter (where lane is null and not is_held), '{}'),
+         coalesce(bool_or(lane is not null), false), bool_or(is_held)
     into handed, has_spilled, v_are_held from planned where pending = 0;
   ready := '{}';
   if p_are_children then

@@ -4,7 +4,7 @@
  */
 import type { TaskFrame } from "../../protocol/session.ts";
 import type { TaskLog } from "../context.ts";
-import { SkeinError, type TaskAbortedError } from "../errors.ts";
+import { DefinitionError, SkeinError, type TaskAbortedError } from "../errors.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import { Children } from "./children.ts";
 import { Deadline } from "./deadline.ts";
@@ -50,6 +50,7 @@ export class Attempt {
   #log: AttemptLog | null = null;
   #deadline: Deadline | null = null;
   #children: Children | null = null;
+  #settled: Set<string> | null = null;
 
   constructor(frame: TaskFrame, route: Route, slots: Slots<Attempt>) {
     this.frame = frame;
@@ -83,6 +84,18 @@ export class Attempt {
   get children(): Children {
     this.#children ??= new Children(this);
     return this.#children;
+  }
+
+  /** Sends what has been taken of a limit, once. */
+  settle(limit: string, used: number): void {
+    this.#settled ??= new Set();
+    if (this.#settled.has(limit)) {
+      throw new DefinitionError(`Step "${this.frame.step}" settles "${limit}" twice: say it once`);
+    }
+    this.#settled.add(limit);
+    this.route.send(
+      `{"type":"settle",${this.refText},"limit":${JSON.stringify(limit)},"used":${used}}`,
+    );
   }
 
   /** Aborts the handler; the first reason stays. */

@@ -36,7 +36,7 @@ const CLOSE_LIMIT_MS = 1_000;
 
 export type Greeting = Pick<
   HelloFrame,
-  "worker" | "sdk" | "actions" | "versions" | "heartbeatLimitMs" | "resumeGraceMs"
+  "worker" | "sdk" | "actions" | "versions" | "labels" | "heartbeatLimitMs" | "resumeGraceMs"
 >;
 
 export interface ConnectionOptions {

@@ -28,7 +28,7 @@ export class InFlight {
   #watchers: { isReached: () => boolean; resolve: () => void }[] = [];
 
   constructor(slots: number, execute: Execute) {
-    this.#slots = new Slots(slots);
+    this.#slots = new Slots(slots, ({ frame }) => frame.slots ?? 1);
     this.#execute = execute;
   }
 
@@ -163,7 +163,7 @@ export class InFlight {
       attempt.route.send(releasedFrame(attempt.frame));
       return;
     }
-    if (attempt.isAborted && outcome.type === "failed") {
+    if (attempt.isAborted && outcome.type !== "completed") {
       // Stopped with the worker, not failed by itself: unreported, the shard gives it to another.
       attempt.isAbandoned = true;
       this.#forget(attempt);

@@ -6,13 +6,15 @@ import type { TaskError, TaskErrorCode } from "../../protocol/errors.ts";
 import { MAX_ERROR_BYTES, MAX_NAME_LENGTH, MAX_PAYLOAD_BYTES } from "../../protocol/limits.ts";
 import type { AttemptRef } from "../../protocol/session.ts";
 import { byteLength, cutToBytes, encodeJson, exceedsBytes } from "../json.ts";
+import { RateLimitedError } from "../errors.ts";
 import { retryWish } from "../retry-errors.ts";
 import type { Attempt } from "./attempt.ts";
 
 /** How a handler ended: its output, already JSON, or what went wrong. */
 export type Outcome =
   | { type: "completed"; output: string }
-  | { type: "failed"; error: TaskError; cause: unknown };
+  | { type: "failed"; error: TaskError; cause: unknown }
+  | { type: "rate_limited"; limit: string | undefined; retryAfterMs: number };
 
 /** The outcome of a handler that returned `output`. */
 export function outcomeOfOutput(step: string, output: unknown): Outcome {
@@ -31,6 +33,9 @@ export function outcomeOfOutput(step: string, output: unknown): Outcome {
 
 /** The outcome of a handler that threw. */
 export function outcomeOfThrown(cause: unknown): Outcome {
+  if (cause instanceof RateLimitedError) {
+    return { type: "rate_limited", limit: cause.limit, retryAfterMs: cause.retryAfterMs };
+  }
   const error = { ...taskError("handler_error", cause), ...retryWish(cause) };
   return { type: "failed", error, cause };
 }
@@ -40,10 +45,14 @@ function unusable(code: TaskErrorCode, cause: unknown): Outcome {
   return { type: "failed", error: { ...taskError(code, cause), isRetryable: false }, cause };
 }
 
-/** The `completed` or `failed` frame of an attempt that has ended. */
+/** The `completed`, `failed` or `rate_limited` frame of an attempt that has ended. */
 export function resultFrame(attempt: Attempt, outcome: Outcome): string {
   const about = `${attempt.refText},"shard":${attempt.frame.shard}`;
   const times = `"startedAt":${attempt.startedAt},"finishedAt":${Date.now()}`;
+  if (outcome.type === "rate_limited") {
+    const limit = outcome.limit === undefined ? "" : `"limit":${JSON.stringify(outcome.limit)},`;
+    return `{"type":"rate_limited",${about},${times},${limit}"retryAfterMs":${outcome.retryAfterMs}}`;
+  }
   return outcome.type === "completed"
     ? `{"type":"completed",${about},${times},"output":${outcome.output}}`
     : `{"type":"failed",${about},${times},"error":${JSON.stringify(outcome.error)}}`;

@@ -11,14 +11,18 @@ export const MAX_AWAY = 5_000;
 
 export class Slots<Holder> {
   readonly #count: number;
+  readonly #sizeOf: (holder: Holder) => number;
   readonly #holders = new Set<Holder>();
+  #used = 0;
   readonly #away = new Set<Holder>();
   // Maps keep their order, and forget one that is no longer wanted at once.
   readonly #returning = new Map<Holder, () => void>();
   readonly #new = new Map<Holder, () => void>();
 
-  constructor(count: number) {
+  /** @param sizeOf How many slots one takes. */
+  constructor(count: number, sizeOf: (holder: Holder) => number = () => 1) {
     this.#count = count;
+    this.#sizeOf = sizeOf;
   }
 
   /** Tasks that have not begun. */
@@ -34,7 +38,7 @@ export class Slots<Holder> {
 
   /** A handler does without its slot for a while. False when too many do: then it keeps it. */
   leave(holder: Holder): boolean {
-    if (this.#away.size >= MAX_AWAY || !this.#holders.delete(holder)) return false;
+    if (this.#away.size >= MAX_AWAY || !this.#drop(holder)) return false;
     this.#away.add(holder);
     this.#fill();
     return true;
@@ -56,19 +60,29 @@ export class Slots<Holder> {
     this.#away.delete(holder);
     this.#returning.delete(holder);
     this.#new.delete(holder);
-    if (this.#holders.delete(holder)) this.#fill();
+    if (this.#drop(holder)) this.#fill();
+  }
+
+  #drop(holder: Holder): boolean {
+    if (!this.#holders.delete(holder)) return false;
+    this.#used -= this.#sizeOf(holder);
+    return true;
   }
 
   // Each that gets a slot may change both queues: they are looked at anew.
   #fill(): void {
-    while (this.#holders.size < this.#count) {
+    while (this.#used < this.#count) {
       const queue = this.#returning.size > 0 ? this.#returning : this.#new;
       const [next] = queue;
       if (next === undefined) return;
       const [holder, begin] = next;
+      const size = this.#sizeOf(holder);
+      // One that is larger than all there is begins alone, rather than never.
+      if (this.#used > 0 && this.#used + size > this.#count) return;
       queue.delete(holder);
       this.#away.delete(holder);
       this.#holders.add(holder);
+      this.#used += size;
       begin();
     }
   }

@@ -28,6 +28,7 @@ beforeAll(async () => {
     metadata: { of: SECRET },
     idempotencyKey: SECRET,
   };
+  await owner.call("PUT", `/limits/${SECRET}`, { concurrency: 1 });
   const first = await owner.startRun(start);
   const { task, attempt, ...rest } = await worker.receiveTask();
   const line = { level: "info" as const, message: SECRET, at: Date.now() };
@@ -103,6 +104,21 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   },
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
+  putLimit: async () => {
+    const { status } = await ask(other, "PUT", `/limits/${SECRET}`, { concurrency: 7 });
+    expect(status).toBe(201);
+    const { body } = await owner.call("GET", `/limits/${SECRET}`);
+    expect(body).toMatchObject({ concurrency: 1 });
+    await renewOther();
+  },
+  listLimits: () => seesNothing("/limits"),
+  readLimit: () => isNotFound(`/limits/${SECRET}`, "limit_not_found"),
+  deleteLimit: () => isUnknown("DELETE", `/limits/${SECRET}`, "limit_not_found"),
+  explainTask: async () => {
+    for (const run of runs) {
+      await isNotFound(`/tasks/${run.slice(0, 32)}0001/why`, "task_not_found");
+    }
+  },
   resumeWorkflow: () => isUnknown("DELETE", `/workflows/${SECRET}/pause`, "workflow_not_found"),
   listWorkers: async () => {
     expect(await readWorkers(owner)).toHaveLength(1);
@@ -158,10 +174,7 @@ async function seesNothing(path: string): Promise<void> {
   expect(body).toEqual({ items: [], nextCursor: null });
 }
 
-async function isNotFound(
-  path: string,
-  code: "run_not_found" | "workflow_not_found",
-): Promise<void> {
+async function isNotFound(path: string, code: ProblemCode): Promise<void> {
   expect((await owner.call("GET", path.replace("waitMs=60000", "waitMs=0"))).status).toBe(200);
   await expectProblem(await ask(other, "GET", path), code, /^(There is no|No) /);
 }

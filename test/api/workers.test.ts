@@ -37,6 +37,7 @@ test("workers are listed with what they offer and what they hold", async () => {
       slots: 3,
       usedSlots: 1,
       actions: ["job:only"],
+      labels: {},
       connectedAt: expect.any(String),
       heardAt: expect.any(String),
     },

@@ -148,3 +148,19 @@ test("a handout is not deleted while a task that came after an overtaken one is 
   handouts.add(5, "of another run");
   expect(handouts.settle([]).settled).not.toContain(5);
 });
+
+test("the row of a commit that was sent twice is emptied, and never deleted", () => {
+  const handouts = new Handouts();
+  handouts.add(1, "a");
+  handouts.haunt(1);
+  handouts.haunt(2); // which handed out nothing
+  expect(handouts.bury()).toEqual([2]);
+  const settlement = handouts.settle(["a"]);
+  expect(settlement.settled).toEqual([]);
+  handouts.land(settlement, 3);
+  expect(handouts.hasEmptied).toBe(false);
+  expect(handouts.bury()).toEqual([1]);
+  handouts.unbury([1]); // that commit was refused
+  expect(handouts.bury()).toEqual([1]);
+  expect(handouts.hasUnburied).toBe(false);
+});

@@ -1,9 +1,11 @@
 /** What a commit sets free when it lands, and what became of it on the way. */
 import { expect, test } from "vitest";
-import type { CommitReply, ReadyRow, StartRow, VersionRow } from "../../database/rows.ts";
+import type { CommitReply, ReadyRow, StartRow } from "../../database/rows.ts";
+import type { VersionRow } from "../../database/definition-rows.ts";
 import type { Cargo, Flight } from "../../durable-objects/dispatcher/committer.ts";
 import { planCommit } from "../../durable-objects/dispatcher/plan.ts";
 import type { StartCall, Transition } from "../../durable-objects/dispatcher/transitions.ts";
+import { ShardAdmission } from "../../durable-objects/shard-admission.ts";
 import { ShardAttempts } from "../../durable-objects/shard-attempts.ts";
 import { ShardLanding } from "../../durable-objects/shard-landing.ts";
 import { ShardMatches } from "../../durable-objects/shard-matches.ts";
@@ -33,7 +35,9 @@ function makeShard(): { state: ShardState; landing: ShardLanding } {
   const storage = { sql: { exec: () => [] } } as unknown as DurableObjectStorage;
   const state = new ShardState({ tenant: newId(), shard: 0 }, storage, createLogger({}, "error"));
   state.versions.add([VERSION]);
-  const landing = new ShardLanding(state, new ShardAttempts(state), new ShardMatches(state));
+  const attempts = new ShardAttempts(state);
+  const admission = new ShardAdmission(state, attempts);
+  const landing = new ShardLanding(state, attempts, new ShardMatches(state), admission);
   return { state, landing };
 }
 
@@ -41,10 +45,11 @@ function launch(state: ShardState, transitions: Transition[], part: Partial<Carg
   const cargo: Cargo = {
     settlement: state.handouts.settle([]),
     reserved: new Map(),
-    take: undefined,
-    spilled: new Set(),
+    buried: [],
+    take: [],
+    spilled: new Map(),
     isExpiring: false,
-    isBacklogAsked: false,
+    page: undefined,
     isAgendaAsked: false,
     ...part,
   };
@@ -100,14 +105,14 @@ test("what sees to a failed run is kept when a refill brings it after the timeou
   const { state, land, task } = makeOverlap();
   land.timeout();
   land.refill();
-  expect(state.window.has(task)).toBe(true);
+  expect(state.window.laneOf(task)).toBeDefined();
 });
 
 test("what sees to a failed run is kept when a refill brought it before the timeout", () => {
   const { state, land, task } = makeOverlap();
   land.refill();
   land.timeout();
-  expect(state.window.has(task)).toBe(true);
+  expect(state.window.laneOf(task)).toBeDefined();
 });
 
 test("what sees to a failed run is kept when its timeout fires a second time", () => {
@@ -117,7 +122,7 @@ test("what sees to a failed run is kept when its timeout fires a second time", (
   landing.land(first, { cancelled: [run], ready: [readyRow(run, 1)] }, 100);
   // Postgres changes nothing, and says again that the run's tasks from before are over.
   landing.land(second, { cancelled: [run], ready: [] }, 100);
-  expect(state.window.has(taskId(run, 1))).toBe(true);
+  expect(state.window.laneOf(taskId(run, 1))).toBeDefined();
 });
 
 test("a run whose version has gone from memory before its commit is not lost", () => {
@@ -139,10 +144,11 @@ function startRow(): StartRow {
 
 test("an action whose queue a refill has emptied is no longer spilled, though the same commit spilled", () => {
   const { state, landing } = makeShard();
-  state.window.markBacklog("trip:only"); // a task that was woken went to the queue
-  const take = state.window.demand(() => true);
-  expect(state.window.reserve("trip:only", 1)).toBe(0); // so this very commit's start goes there too
+  const row = { action: "trip:only", lane: 0 };
+  state.backlog.note(row); // a task that was woken went to the queue
+  const take = state.backlog.demand(() => true);
+  expect(state.window.reserve(state.window.lane(row), 1)).toBe(0); // so this very commit's start goes there too
   const refill = launch(state, [], { take });
   landing.land(refill, { spilled: ["trip:only"], more: [], ready: [] }, 0);
-  expect(state.window.reserve("trip:only", 1)).toBe(1);
+  expect(state.window.reserve(state.window.lane(row), 1)).toBe(1);
 });

@@ -1,7 +1,7 @@
 /** Whether a failed attempt is followed by another, and after how long. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { RetryPolicy } from "../../database/rows.ts";
+import type { RetryPolicy } from "../../database/definition-rows.ts";
 import { type Failure, retryDelayMs } from "../../durable-objects/dispatcher/retries.ts";
 import { MAX_BACKOFF_MS } from "../../protocol/limits.ts";
 

@@ -1,9 +1,11 @@
 /** Transitions, rows and versions for tests of pure decisions, as short as what a test says of them. */
-import type { ReadyTask } from "../../durable-objects/dispatcher/window.ts";
+import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
+import { PLAIN } from "../../durable-objects/dispatcher/needs.ts";
 import type { SessionRecord } from "../../durable-objects/dispatcher/roster.ts";
 import type { Transition } from "../../durable-objects/dispatcher/transitions.ts";
 import type { Cargo } from "../../durable-objects/dispatcher/committer.ts";
-import type { CommitRequest, StartRow, VersionRow } from "../../database/rows.ts";
+import type { CommitRequest, StartRow } from "../../database/rows.ts";
+import type { VersionRow } from "../../database/definition-rows.ts";
 import type { AttemptOutcome } from "../../protocol/states.ts";
 
 /** A task's id in these tests: its run, then its step. */
@@ -38,10 +40,11 @@ export function emptyCargo(): Cargo {
   return {
     settlement,
     reserved: new Map(),
-    take: undefined,
-    spilled: new Set(),
+    buried: [],
+    take: [],
+    spilled: new Map(),
     isExpiring: false,
-    isBacklogAsked: false,
+    page: undefined,
     isAgendaAsked: false,
   };
 }
@@ -63,6 +66,7 @@ export function readyTask(id: string, action = "a", part: Partial<ReadyTask> = {
     seq: 1,
     bytes: 10,
     expiresAt: Infinity,
+    needs: PLAIN,
     ...part,
   };
 }
@@ -70,7 +74,8 @@ export function readyTask(id: string, action = "a", part: Partial<ReadyTask> = {
 export function sessionRecord(id: string, part: Partial<SessionRecord> = {}): SessionRecord {
   const rest = { versions: [], heartbeatLimitMs: 30_000, resumeGraceMs: 6_000, connectedAt: 0 };
   const flags = { isPaused: false, askedPause: undefined, isDraining: false, closedAt: undefined };
-  return { id, worker: id, slots: 1, actions: ["a"], ...rest, ...flags, ...part };
+  const labels = {};
+  return { id, worker: id, slots: 1, actions: ["a"], labels, ...rest, ...flags, ...part };
 }
 
 /** A version whose steps are given by their actions and children. */

@@ -2,16 +2,21 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ReadyWindow } from "../../durable-objects/dispatcher/window.ts";
+import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
 import { readyTask } from "./transitions.ts";
+
+function shift(window: ReadyWindow, action: string): ReadyTask | undefined {
+  return window.shift(window.lane({ action, lane: 0 }));
+}
 
 test("tasks of a cancelled run are gone, and the others keep their order", () => {
   const window = new ReadyWindow();
   for (const id of ["a", "b", "c", "d"]) window.add(readyTask(id, "act", { run: `run-${id}` }));
-  window.shift("act");
+  shift(window, "act");
   const removed = window.remove(({ run }) => run === "run-c");
   expect(removed.map(({ id }) => id)).toEqual(["c"]);
   expect(window.size).toBe(2);
-  expect([window.shift("act"), window.shift("act")].map((task) => task?.id)).toEqual(["b", "d"]);
+  expect([shift(window, "act"), shift(window, "act")].map((task) => task?.id)).toEqual(["b", "d"]);
   expect(window.bytes).toBe(0);
 });
 
@@ -26,7 +31,7 @@ test("a task that has been queued for too long is taken out at its moment", () =
   expect(window.nextExpiry()).toBe(50);
   expect(window.expire(60).map(({ id }) => id)).toEqual(["hasty"]);
   expect(window.nextExpiry()).toBe(Number.POSITIVE_INFINITY);
-  expect(window.peek("act")?.id).toBe("patient");
+  expect(window.find({ action: "act", lane: 0 })?.first?.id).toBe("patient");
 });
 
 test("a removed task may come again", () => {
@@ -35,7 +40,7 @@ test("a removed task may come again", () => {
   window.remove(() => true);
   window.add(readyTask("a"));
   expect(window.size).toBe(1);
-  expect(window.shift("a")?.id).toBe("a");
+  expect(shift(window, "a")?.id).toBe("a");
 });
 
 test("of overlapping words about the queue the soonest counts, until it has been asked", () => {
@@ -63,7 +68,8 @@ test("whatever is added, taken and removed, its size and bytes are those of what
         const line = left.get(`${n % 3}`) ?? [];
         if (kind === "add" && !line.includes(`${n}`)) line.push(`${n}`);
         if (kind === "add") window.add(readyTask(`${n}`, `${n % 3}`));
-        else if (kind === "shift") expect(window.shift(`${n}`)?.id).toBe(left.get(`${n}`)?.shift());
+        else if (kind === "shift")
+          expect(shift(window, `${n}`)?.id).toBe(left.get(`${n}`)?.shift());
         else {
           window.remove(({ id }) => id === `${n}`);
           left.set(

@@ -26,7 +26,7 @@ describe.each(inject("databases"))("a run on $name", (database) => {
   test("puts the first tasks that the shard has no room for into the queue", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("roots", { a: [], b: [], c: ["b"] });
-    const { task } = await shard.startRun(workflow, { s: [1] });
+    const { task } = await shard.startRun(workflow, { s: [[1, 0]] });
     expect(await shard.queued()).toEqual([task("b")]);
     expect(await shard.handouts()).toEqual({ [shard.lastSeq]: [task("a")] });
   });

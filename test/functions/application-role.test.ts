@@ -22,7 +22,7 @@ import {
   timedOut,
   woken,
 } from "./rows.ts";
-import { openPool, type Registered, TestShard } from "./support.ts";
+import { openPool, type Registered, TestShard, takes } from "./support.ts";
 
 const NOT_PERMITTED = "42501";
 
@@ -31,9 +31,12 @@ const ENTRIES = [
   "busy_shards",
   "claim_key",
   "commit",
+  "delete_limit",
   "ensure_partitions",
   "forget_expired_keys",
+  "limit_users",
   "pause_workflow",
+  "put_limit",
   "read_active_version",
   "read_definitions",
   "read_versions",
@@ -189,10 +192,12 @@ describe.each(inject("databases"))("the application's role on $name", (database)
       "log_line",
       "timer",
       "child_run",
+      "limit",
+      "queue_item", // a task's place in its line
     ]) {
-      expect(await attempt(`select * from v1.${table} limit 1`)).toBeUndefined();
+      expect(await attempt(`select * from v1."${table}" limit 1`)).toBeUndefined();
     }
-    for (const table of ["handout", "queue_item", "shard", "idempotency", "applied_function"]) {
+    for (const table of ["handout", "shard", "idempotency", "applied_function"]) {
       expect(await attempt(`select * from v1.${table} limit 1`)).toBe(NOT_PERMITTED);
     }
   });
@@ -254,7 +259,7 @@ describe.each(inject("databases"))("the application's role on $name", (database)
       expect(await commit({ cancels })).toBeUndefined();
     }
     expect(await commit({ wakes: tasks.map(woken), releases: runs.map(released) })).toBeUndefined();
-    const request = { take: { "trip:a": 9 }, expired: 9, settled: [1, 2, 3], agenda: 9 };
+    const request = { take: takes({ "trip:a": 9 }), expired: 9, settled: [1, 2, 3], agenda: 9 };
     expect(await commit(request)).toBeUndefined();
     expect(await history()).toEqual(before);
   });

@@ -110,8 +110,8 @@ describe.each(inject("databases"))("a cancelled run on $name", (database) => {
   test("leaves the queue, and never wakes, starts or is handed out again", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("pair", { a: [], b: [] });
-    const { run, task } = await shard.startRun(workflow, { s: [0] });
-    const other = await shard.startRun(workflow, { s: [0] });
+    const { run, task } = await shard.startRun(workflow, { s: [[0, 0]] });
+    const other = await shard.startRun(workflow, { s: [[0, 0]] });
     await shard.commit({ cancels: [cancelled(run)] });
     expect(await shard.queued()).toEqual([other.task("a")]);
     const before = await shard.picture();
@@ -194,7 +194,7 @@ describe.each(inject("databases"))("a cancelled run on $name", (database) => {
   test("is one of many in a commit", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("pair", { a: [], b: ["a"] });
-    const starts = Array.from({ length: 200 }, () => shard.start(workflow, { s: [0] }));
+    const starts = Array.from({ length: 200 }, () => shard.start(workflow, { s: [[0, 0]] }));
     await shard.commit({ starts });
     const runs = starts.map(({ id }) => id);
     const reply = await shard.commit({ cancels: runs.map((run) => cancelled(run)) });

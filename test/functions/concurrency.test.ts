@@ -25,6 +25,7 @@ import {
   type Steps,
   TestShard,
   untilBlocked,
+  takes,
 } from "./support.ts";
 
 const DIAMOND: Steps = { a: [], b: ["a"], c: ["a"], d: ["b", "c"] };
@@ -140,7 +141,7 @@ describe.runIf(postgres)("commits at the same time", () => {
           cancels: order
             .slice(12)
             .map(({ run }, number) => (number % 3 === 0 ? outOfTime(run) : cancelled(run))),
-          take: { "mixed:a": 3 },
+          take: takes({ "mixed:a": 3 }),
         },
       ];
     });
@@ -164,11 +165,11 @@ describe.runIf(postgres)("commits at the same time", () => {
   test("a refill and a cancellation of the same run wait for each other", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("one", { a: [] });
-    const { run } = await shard.startRun(workflow, { s: [0] });
+    const { run } = await shard.startRun(workflow, { s: [[0, 0]] });
     const refill = await pool.connect();
     try {
       await refill.query("begin");
-      const { ready } = await shard.commit({ take: { "one:a": 1 } }, refill);
+      const { ready } = await shard.commit({ take: takes({ "one:a": 1 }) }, refill);
       expect(ready).toHaveLength(1);
       const cancelling = shard.commit({ cancels: [cancelled(run)] });
       await untilBlocked(shard, refill);
@@ -218,10 +219,10 @@ describe.runIf(postgres)("commits at the same time", () => {
   test("that refill from one queue never both get a task", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("one", { a: [] });
-    const starts = Array.from({ length: 30 }, () => shard.start(workflow, { s: [0] }));
+    const starts = Array.from({ length: 30 }, () => shard.start(workflow, { s: [[0, 0]] }));
     await shard.commit({ starts });
-    const takes = Array.from({ length: 6 }, () => shard.commit({ take: { "one:a": 5 } }));
-    const taken = (await Promise.all(takes)).flatMap(({ ready }) => idsOf(ready));
+    const refills = Array.from({ length: 6 }, () => shard.commit({ take: takes({ "one:a": 5 }) }));
+    const taken = (await Promise.all(refills)).flatMap(({ ready }) => idsOf(ready));
     expect(new Set(taken).size).toBe(taken.length);
     expect(
       Object.values(await shard.handouts())

@@ -5,7 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, inject, test } from "vitest";
 import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
-import type { CommitRequest, StartRow } from "../../database/rows.ts";
+import type { CommitRequest, LaneRow, StartRow, TakeRow } from "../../database/rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import { expectSound } from "./invariants.ts";
 import {
@@ -21,7 +21,7 @@ import {
   spawned,
   woken,
 } from "./rows.ts";
-import { openPool, queryOf, type Registered, TestShard } from "./support.ts";
+import { openPool, queryOf, type Registered, takes, TestShard } from "./support.ts";
 
 const SEQUENCES = 15; // random sequences a database
 const MAX_COMMITS_TO_END = 60; // each ends a step of every run at least
@@ -147,7 +147,7 @@ class Play {
           wakes: due("retry").map(woken),
           releases: due("release").map(released),
           cancels: due("cancel").map((run) => cancelled(run)),
-          take: await this.#queuedActions(),
+          take: await this.#queuedLanes(),
         },
         false,
       );
@@ -162,7 +162,7 @@ class Play {
     const start = (row: StartRow): void => void (parts.starts ??= []).push(row);
     switch (kind) {
       case "start":
-        return start(shard.start(this.#main, pick % 2 === 0 ? { s: [0] } : {}));
+        return start(shard.start(this.#main, pick % 2 === 0 ? { s: [[0, 0]] } : {}));
       case "hold":
         return start(shard.start(this.#paused, { h: true }));
       case "replay": {
@@ -202,7 +202,7 @@ class Play {
         return;
       }
       case "take":
-        parts.take = { "main:a": 1 + (pick % 3), "main:b": 1, "paused:x": 1 };
+        parts.take = takes({ "main:a": 1 + (pick % 3), "main:b": 1, "paused:x": 1 });
         return;
       case "expire":
         parts.expired = 2;
@@ -272,10 +272,10 @@ class Play {
     return rows.map(({ id }) => id);
   }
 
-  async #queuedActions(): Promise<Record<string, number>> {
-    const text = "select distinct action from v1.queue_item where tenant_id = $1";
-    const rows = await this.#shard.rows<{ action: string }>(text, [this.#shard.tenant]);
-    return Object.fromEntries(rows.map(({ action }) => [action, 1_000]));
+  async #queuedLanes(): Promise<TakeRow[]> {
+    const text = "select distinct action, lane::integer from v1.queue_item where tenant_id = $1";
+    const rows = await this.#shard.rows<LaneRow>(text, [this.#shard.tenant]);
+    return rows.map((row) => ({ ...row, n: 1_000 }));
   }
 }
 

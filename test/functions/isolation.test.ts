@@ -18,7 +18,7 @@ import {
   timedOut,
   woken,
 } from "./rows.ts";
-import { openPool, queryOf, type StartedRun, TestShard } from "./support.ts";
+import { openPool, queryOf, type StartedRun, TestShard, takes } from "./support.ts";
 
 const LINE: LogLine = { level: "info", message: "mine now", at: 1 };
 
@@ -35,7 +35,7 @@ describe.each(inject("databases"))("tenants on $name", (database) => {
     const victim = await TestShard.create(pool);
     const workflow = await victim.register("pair", { a: [], b: ["a"] });
     const held = await victim.startRun(workflow, { k: "key" });
-    const queued = await victim.startRun(workflow, { s: [0] });
+    const queued = await victim.startRun(workflow, { s: [[0, 0]] });
     const intruder = await TestShard.create(pool);
     await intruder.register("pair", { a: [], b: ["a"] });
     return { victim, held, queued, intruder };
@@ -125,9 +125,13 @@ describe.each(inject("databases"))("tenants on $name", (database) => {
   test("refills and settled handouts reach only the tenant's own shard", async () => {
     const { victim, intruder } = await victimAndIntruder();
     const before = await victim.picture();
-    const reply = await intruder.commit({ take: { "pair:a": 9 }, settled: [1, 2], backlog: true });
+    const reply = await intruder.commit({
+      take: takes({ "pair:a": 9 }),
+      settled: [1, 2],
+      lanes: { n: 1_000 },
+    });
     expect(reply.ready ?? []).toEqual([]);
-    expect(reply.backlog).toEqual([]);
+    expect(reply.lanes).toEqual([]);
     expect(await victim.picture()).toEqual(before);
   });
 

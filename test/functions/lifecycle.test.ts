@@ -26,6 +26,7 @@ import {
   expired,
   failed,
   lost,
+  putBack,
   retried,
   woken,
 } from "./rows.ts";
@@ -148,6 +149,8 @@ function happen(
       return shard.commit({ wakes: [woken(child)] });
     case "lost":
       return shard.commit({ results: [lost(child)] });
+    case "put_back":
+      return shard.commit({ results: [putBack(child)] });
     case "abandoned":
       return shard.commit({ results: [abandoned(child)] });
     case "expired":

@@ -165,7 +165,7 @@ describe.runIf(postgres)("the migrator on a shared server", () => {
     const changed = logs.map((lines) => lines.find((line) => line.startsWith("functions changed")));
     expect(changed.filter((line) => line !== "functions changed: 0")).toHaveLength(1);
     const [row] = await ask(databaseUrl, "select count(*)::integer as tables from v1.migration");
-    expect(row).toEqual({ tables: 4 });
+    expect(row).toEqual({ tables: 5 });
   });
 
   test("needs no superuser, only the owner of the database", async () => {

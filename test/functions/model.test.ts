@@ -143,7 +143,7 @@ class Play {
   }
 
   async #start(spill: boolean): Promise<void> {
-    const s = spill ? this.#parents.map((_, step) => step) : [];
+    const s = spill ? this.#parents.map((_, step): [number, number] => [step, 0]) : [];
     const start = this.#shard.start(this.#workflow, { s });
     await this.#shard.commit({ starts: [start] });
     const tasks = this.#parents.map((_, step) => taskId(start.id, step));
@@ -242,7 +242,7 @@ class Play {
   async #take(count: number): Promise<void> {
     const steps = this.#workflow.steps.map((step) => `random:${step}`);
     const { ready } = await this.#shard.commit({
-      take: Object.fromEntries(steps.map((action) => [action, count])),
+      take: steps.map((action) => ({ action, lane: 0, n: count })),
     });
     const taken = this.#parents.flatMap((_, step) =>
       this.#model

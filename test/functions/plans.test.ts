@@ -21,7 +21,7 @@ import {
   spawned,
   woken,
 } from "./rows.ts";
-import { postgres, queryOf, type Registered, taskOf, TestShard } from "./support.ts";
+import { postgres, queryOf, type Registered, taskOf, TestShard, takes } from "./support.ts";
 
 const MANY = 1_500; // runs, and as many queued tasks, timers, held runs and runs that wait for events
 const MOST_ROWS = 150; // that a commit of one transition may read
@@ -61,7 +61,7 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
   async function fill(): Promise<void> {
     const starts = (parts: Partial<StartRow>): StartRow[] =>
       Array.from({ length: MANY }, () => shard.start(main, parts));
-    await shard.commit({ at: NOW + 60_000, starts: starts({ s: [0] }) });
+    await shard.commit({ at: NOW + 60_000, starts: starts({ s: [[0, 0]] }) });
     await shard.commit({ at: NOW, starts: starts({ h: true }) });
     await shard.commit({
       at: NOW,
@@ -159,7 +159,7 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
     { name: "a cancellation", prepare: run, parts: ({ id }) => ({ cancels: [cancelled(id)] }) },
     {
       name: "a cancellation of what is queued",
-      prepare: () => run({ s: [0] }),
+      prepare: () => run({ s: [[0, 0]] }),
       parts: ({ id }) => ({ cancels: [cancelled(id)] }),
     },
     { name: "a timeout", prepare: halfway, parts: ({ id }) => ({ cancels: [outOfTime(id)] }) },
@@ -172,10 +172,14 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
       },
       parts: ({ id }) => ({ starts: [shard.start(main, { ro: id, ru: [0], n: 1 })] }),
     },
-    { name: "a refill", prepare: () => run({ s: [0] }), parts: () => ({ take: { "main:a": 1 } }) },
+    {
+      name: "a refill",
+      prepare: () => run({ s: [[0, 0]] }),
+      parts: () => ({ take: takes({ "main:a": 1 }) }),
+    },
     {
       name: "an expiry",
-      prepare: () => run({ s: [0] }),
+      prepare: () => run({ s: [[0, 0]] }),
       parts: () => ({ at: NOW + 2_000, expired: 1 }),
     },
     {
@@ -218,7 +222,7 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
       prepare: () => stop("stop"),
       parts: ({ id: e }) => ({ matched: [{ e }] }),
     },
-    { name: "a look ahead", prepare: run, parts: () => ({ agenda: 5, backlog: true }) },
+    { name: "a look ahead", prepare: run, parts: () => ({ agenda: 5, lanes: { n: 1_000 } }) },
   ];
 
   /** Rows of each table that something has read, in a transaction of its own. */

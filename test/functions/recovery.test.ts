@@ -13,6 +13,8 @@ import {
   taskOf,
   TestShard,
   untilBlocked,
+  takes,
+  lanes,
 } from "./support.ts";
 
 describe.each(inject("databases"))("a shard's life on $name", (database) => {
@@ -57,10 +59,10 @@ describe.each(inject("databases"))("a shard's life on $name", (database) => {
     await shard.commit({ started: [begun(three.task("a"))] });
     const reply = await shard.recover([{ t: two.task("a"), a: 1 }]);
     expect(reply).toMatchObject({ epoch: 2, trusted: true, leased: [two.task("a")] });
-    expect(reply.backlog).toEqual(["pair:a"]);
+    expect(reply.lanes).toEqual(lanes(["pair:a"]));
     expect(await shard.queued()).toEqual([one.task("a"), three.task("a")]);
     expect(await shard.handouts()).toEqual({ 0: [two.task("a")] });
-    const { ready } = await shard.commit({ take: { "pair:a": 5 } });
+    const { ready } = await shard.commit({ take: takes({ "pair:a": 5 }) });
     expect(ready?.map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
@@ -79,7 +81,7 @@ describe.each(inject("databases"))("a shard's life on $name", (database) => {
     const [one, two, three] = await threeRuns(shard);
     await shard.commit({ started: [begun(two.task("a"))] });
     const workflow = await shard.register("one", { a: [] });
-    const queued = await shard.startRun(workflow, { s: [0] });
+    const queued = await shard.startRun(workflow, { s: [[0, 0]] });
     await shard.recover([{ t: three.task("a"), a: 1 }], { epoch: 0 });
     const written = [one, two, three].map(({ task }) => task("a"));
     expect(await shard.queued()).toEqual([...written, queued.task("a")]);
@@ -101,7 +103,7 @@ describe.each(inject("databases"))("a shard's life on $name", (database) => {
     const shard = await TestShard.create(pool);
     const [run] = await threeRuns(shard);
     expect((await shard.recover([], { epoch: 7 })).trusted).toBe(false);
-    await shard.commit({ take: { "pair:a": 1 } });
+    await shard.commit({ take: takes({ "pair:a": 1 }) });
     const { trusted, leased } = await shard.recover([{ t: run.task("a"), a: 2 }]);
     expect({ trusted, leased }).toEqual({ trusted: true, leased: [run.task("a")] });
   });
@@ -129,7 +131,7 @@ describe.each(inject("databases"))("a shard's life on $name", (database) => {
       ["retry", 2_000_999],
       ["retry", 2_001_000],
     ]);
-    await shard.commit({ take: { "slow:a": 1 } });
+    await shard.commit({ take: takes({ "slow:a": 1 }) });
     expect(await shard.recover([], { agenda: 0 })).toMatchObject({ agenda: [] });
   });
 
@@ -163,11 +165,11 @@ describe.each(inject("databases"))("a shard's life on $name", (database) => {
     const runs = await threeRuns(shard);
     for (let life = 0; life < 5; life++) {
       await shard.recover();
-      await shard.commit({ take: { "pair:a": 2 } });
+      await shard.commit({ take: takes({ "pair:a": 2 }) });
     }
     await shard.recover();
     expect(await shard.queued()).toEqual(runs.map(({ task }) => task("a")));
-    const { ready } = await shard.commit({ take: { "pair:a": 9 } });
+    const { ready } = await shard.commit({ take: takes({ "pair:a": 9 }) });
     expect(ready?.map(({ attempt }) => attempt)).toEqual([1, 1, 1]);
   });
 });
@@ -186,7 +188,7 @@ describe.runIf(postgres)("two lives of a shard at once", () => {
       await untilBlocked(shard, flight);
       expect(await shard.handouts()).toEqual({ 1: [task("a")] });
       await flight.query("commit");
-      expect(await recovering).toMatchObject({ epoch: 2, trusted: true, backlog: ["pair:b"] });
+      expect(await recovering).toMatchObject({ epoch: 2, trusted: true, lanes: lanes(["pair:b"]) });
       expect(await shard.queued()).toEqual([task("b")]);
     } finally {
       flight.release();

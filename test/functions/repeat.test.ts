@@ -5,7 +5,7 @@
 import { describe, expect, inject, test } from "vitest";
 import { newRunId, taskId } from "../../protocol/ids.ts";
 import { begun, completed, failed, lost } from "./rows.ts";
-import { openPool, taskOf, TestShard } from "./support.ts";
+import { openPool, taskOf, TestShard, takes } from "./support.ts";
 
 const CHAIN = { a: [], b: ["a"], c: ["b"] };
 
@@ -30,13 +30,13 @@ describe.each(inject("databases"))("a commit on $name", (database) => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("chain", CHAIN);
     const held = await shard.startRun(workflow);
-    const queued = await shard.startRun(workflow, { s: [0] });
+    const queued = await shard.startRun(workflow, { s: [[0, 0]] });
     const start = shard.start(workflow);
     const request = shard.request({
       starts: [start],
       results: [lost(held.task("a"))],
       settled: [1],
-      take: { "chain:a": 5 },
+      take: takes({ "chain:a": 5 }),
     });
     const first = await shard.send(request);
     const before = await shard.picture();
@@ -49,6 +49,18 @@ describe.each(inject("databases"))("a commit on $name", (database) => {
     );
     const started = taskOf(workflow, start.id, "a");
     expect(attempts).toEqual({ [held.task("a")]: 2, [queued.task("a")]: 1, [started]: 1 });
+  });
+
+  test("that lands once more when it is long over takes nothing from the queue", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("chain", CHAIN);
+    const late = shard.request({ take: takes({ "chain:a": 5 }) });
+    await shard.send(late);
+    await shard.commit({ buried: [late.seq] });
+    const { task } = await shard.startRun(workflow, { s: [[0, 0]] });
+    const reply = await shard.send(late); // a sending that had been on its way since
+    expect(reply).toMatchObject({ repeated: true, ready: [] });
+    expect(await shard.queued()).toEqual([task("a")]);
   });
 
   test("that is repeated hands out no task that has ended since", async () => {
@@ -65,7 +77,7 @@ describe.each(inject("databases"))("a commit on $name", (database) => {
     const workflow = await shard.register("one", { a: [] });
     const starts = [
       shard.start(workflow),
-      shard.start(workflow, { s: [0] }),
+      shard.start(workflow, { s: [[0, 0]] }),
       shard.start(workflow, { k: "key" }),
     ];
     const events = [shard.event("user:new"), shard.event("user:new", { ik: "key" })];

@@ -182,7 +182,18 @@ describe.each(inject("databases"))("an attempt on $name", (database) => {
       [AT, first],
       [AT + 10, second],
     ] as const) {
-      const { expiry } = await shard.commit({ at, starts: [{ ...start, s: [0, 1] }] });
+      const { expiry } = await shard.commit({
+        at,
+        starts: [
+          {
+            ...start,
+            s: [
+              [0, 0],
+              [1, 0],
+            ],
+          },
+        ],
+      });
       expect(expiry).toBe(AT + 1_000);
     }
     const early = await shard.commit({ at: AT + 999, expired: 10 });

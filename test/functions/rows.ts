@@ -29,7 +29,12 @@ export function timedOut(task: string, attempt = 1): ResultRow {
 }
 
 export function lost(task: string, attempt = 1): ResultRow {
-  return { t: task, r: runIdOf(task), a: attempt, s: "lost", w: "worker" };
+  return { t: task, r: runIdOf(task), a: attempt, s: "lost", w: "worker", b: Date.now() };
+}
+
+/** Given back by a worker that met a rate limit. */
+export function putBack(task: string, attempt = 1): ResultRow {
+  return { ...result(task, attempt, "put_back"), e: error("rate_limited") };
 }
 
 export function begun(task: string, attempt = 1, at = Date.now()): StartedRow {

@@ -19,9 +19,11 @@ import type {
   CommitReply,
   CommitRequest,
   EventRow,
+  LaneRow,
   ReadyRow,
   RecoverReply,
   StartRow,
+  TakeRow,
 } from "../../database/rows.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import type { StepDefinition, WorkflowDefinition } from "../../protocol/http.ts";
@@ -149,7 +151,7 @@ export class TestShard {
     const dag = buildDag(definition);
     if (!("rows" in dag)) throw new Error(`No DAG: ${JSON.stringify(dag.findings)}`);
     const query = queryOf(sql);
-    const { id, version, created } = await registerWorkflow(query, {
+    const registered = await registerWorkflow(query, {
       tenant: this.tenant,
       workflow: newId(),
       version: newId(),
@@ -160,6 +162,8 @@ export class TestShard {
       dag: dag.rows,
       cancelOn: rest.cancelOn && buildCancelOn(definition).rows,
     });
+    if ("unknownLimits" in registered) throw new Error(`No limits ${registered.unknownLimits}`);
+    const { id, version, created } = registered;
     await this.readDefinitions();
     return {
       id,
@@ -229,6 +233,7 @@ export class TestShard {
       at: Date.now(),
       leases,
       agenda,
+      lanes: 1_000,
     });
     this.epoch = reply.epoch;
     this.#seq = 0;
@@ -349,4 +354,14 @@ export async function untilBlocked(shard: TestShard, holder: pg.PoolClient): Pro
     if ((await shard.rows(blocked, [rows[0].pid])).length > 0) return;
   }
   throw new Error(`No connection waits for backend ${rows[0].pid}`);
+}
+
+/** What to take from the queue, by action: from what is not sorted into lanes. */
+export function takes(counts: Record<string, number>, lane = 0): TakeRow[] {
+  return Object.entries(counts).map(([action, n]) => ({ action, lane, n }));
+}
+
+/** Lanes of these actions, of what is not sorted. */
+export function lanes(actions: string[], lane = 0): LaneRow[] {
+  return actions.map((action) => ({ action, lane }));
 }

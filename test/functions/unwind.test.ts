@@ -4,7 +4,7 @@
  */
 import { describe, expect, inject, test } from "vitest";
 import { cancelled, completed, error, failed, FAILURE, lost, outOfTime, retried } from "./rows.ts";
-import { idsOf, openPool, type Steps, TestShard, WIDE_ROOM } from "./support.ts";
+import { idsOf, openPool, type Steps, TestShard, WIDE_ROOM, takes } from "./support.ts";
 
 const UNDONE = { compensate: {} };
 const TRIP: Steps = {
@@ -144,7 +144,7 @@ describe.each(inject("databases"))("a run that has failed on $name", (database) 
     expect(again.results).toEqual({ [task("a")]: "recorded" });
     expect(again.finished).toEqual([]);
     expect(await shard.picture()).toEqual(before);
-    const { ready } = await shard.commit({ take: { "one:on-failure": 1 } });
+    const { ready } = await shard.commit({ take: takes({ "one:on-failure": 1 }) });
     expect(ready).toMatchObject([{ failed: [{ step: "a", error: FAILURE }] }]);
   });
 

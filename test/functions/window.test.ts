@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, inject, test } from "vitest";
 import type { ResultRow } from "../../database/rows.ts";
 import { completed, lost, retried, woken } from "./rows.ts";
-import { idsOf, openPool, taskOf, TestShard, WIDE_ROOM } from "./support.ts";
+import { idsOf, openPool, taskOf, TestShard, WIDE_ROOM, lanes, takes } from "./support.ts";
 
 const FAN = { root: [], x: ["root"], y: ["root"], z: ["root"] };
 
@@ -21,7 +21,9 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     input = "",
   ): Promise<string[]> {
     const workflow = await shard.register(name, { a: [] });
-    const starts = Array.from({ length: count }, () => shard.start(workflow, { s: [0], i: input }));
+    const starts = Array.from({ length: count }, () =>
+      shard.start(workflow, { s: [[0, 0]], i: input }),
+    );
     await shard.commit({ starts });
     return starts.map(({ id }) => taskOf(workflow, id, "a"));
   }
@@ -65,7 +67,7 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     });
     expect(idsOf(reply.ready)).toEqual([task("x"), task("y")]);
     expect(await shard.queued()).toEqual([task("z")]);
-    const { ready } = await shard.commit({ take: { "fan:z": 1 } });
+    const { ready } = await shard.commit({ take: takes({ "fan:z": 1 }) });
     expect(ready?.[0]?.parents).toEqual({ root: output });
   });
 
@@ -76,9 +78,11 @@ describe.each(inject("databases"))("the window on $name", (database) => {
       await queueRuns(shard, "blue", 2),
       await queueRuns(shard, "green", 1),
     ];
-    const { ready, more } = await shard.commit({ take: { "red:a": 2, "blue:a": 2, "none:a": 4 } });
+    const { ready, more } = await shard.commit({
+      take: takes({ "red:a": 2, "blue:a": 2, "none:a": 4 }),
+    });
     expect(idsOf(ready)).toEqual([...reds.slice(0, 2), ...blues]);
-    expect(more).toEqual(["red:a"]);
+    expect(more).toEqual(lanes(["red:a"]));
     expect(await shard.queued()).toEqual([...reds.slice(2), ...greens]);
     expect((await shard.handouts())[shard.lastSeq]).toEqual([...reds.slice(0, 2), ...blues]);
   });
@@ -88,10 +92,10 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     const input = randomBytes(4_000).toString("base64url");
     const tasks = await queueRuns(shard, "big", 3, input);
     const room = { ...WIDE_ROOM, bytes: 1.5 * input.length };
-    const { ready, more } = await shard.commit({ take: { "big:a": 3 }, room });
+    const { ready, more } = await shard.commit({ take: takes({ "big:a": 3 }), room });
     // The one that goes beyond the room is the last: a task larger than all of it must start too.
     expect(idsOf(ready)).toEqual(tasks.slice(0, 2));
-    expect(more).toEqual(["big:a"]);
+    expect(more).toEqual(lanes(["big:a"]));
     expect(await shard.queued()).toEqual(tasks.slice(2));
   });
 
@@ -99,7 +103,10 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     const shard = await TestShard.create(pool);
     const [waiting] = await queueRuns(shard, "old", 1);
     const { task } = await shard.startRun(await shard.register("pair", { a: [], b: ["a"] }));
-    const reply = await shard.commit({ results: [completed(task("a"))], take: { "old:a": 1 } });
+    const reply = await shard.commit({
+      results: [completed(task("a"))],
+      take: takes({ "old:a": 1 }),
+    });
     expect(idsOf(reply.ready)).toEqual([task("b"), waiting]);
     expect((await shard.handouts())[shard.lastSeq]).toEqual([waiting, task("b")].toSorted());
   });
@@ -108,7 +115,7 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     const shard = await TestShard.create(pool);
     const [ended, other] = await queueRuns(shard, "one", 2);
     await shard.commit({ results: [completed(ended ?? "")] });
-    const { ready, more } = await shard.commit({ take: { "one:a": 5 } });
+    const { ready, more } = await shard.commit({ take: takes({ "one:a": 5 }) });
     expect(idsOf(ready)).toEqual([other]);
     expect(more).toEqual([]);
     expect(await shard.queued()).toEqual([]);
@@ -144,11 +151,16 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     const shard = await TestShard.create(pool);
     const steps = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`step-${n}`, []]));
     const workflow = await shard.register("wide", steps);
-    expect((await shard.commit({ backlog: true })).backlog).toEqual([]);
-    const every = workflow.steps.map((_, step) => step);
+    expect((await shard.commit({ lanes: { n: 1_000 } })).lanes).toEqual([]);
+    const every = workflow.steps.map((_, step): [number, number] => [step, 0]);
     await shard.commit({ starts: [1, 2, 3].map(() => shard.start(workflow, { s: every })) });
-    const { backlog } = await shard.commit({ backlog: true });
-    expect(backlog?.toSorted()).toEqual(workflow.steps.map((step) => `wide:${step}`).toSorted());
+    const all = await shard.commit({ lanes: { n: 1_000 } });
+    const actions = workflow.steps.map((step) => `wide:${step}`).toSorted();
+    expect(all.lanes).toEqual(lanes(actions));
+    const page = await shard.commit({
+      lanes: { n: 2, after: { action: actions[4] ?? "", lane: 0 } },
+    });
+    expect(page.lanes).toEqual(lanes(actions.slice(5, 7)));
   });
 
   test("is busy when a timer is due, and not before", async () => {
@@ -182,7 +194,7 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     expect(await isBusy()).toBe(false);
     const [task = ""] = await queueRuns(shard, "one", 1);
     expect(await isBusy()).toBe(true);
-    await shard.commit({ take: { "one:a": 1 } });
+    await shard.commit({ take: takes({ "one:a": 1 }) });
     expect(await isBusy()).toBe(true);
     await shard.commit({ results: [completed(task)], settled: [2] });
     expect(await isBusy()).toBe(false);

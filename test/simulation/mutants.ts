@@ -58,12 +58,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a result is acknowledged before its commit has landed",
     file: "durable-objects/shard-attempts.ts",
-    from: `    lease.state = "ending";
-    session.letGo(leaseKey(lease));`,
-    to: `    const { task, attempt } = lease;
+    from: `    const d = report.retryAt;
+    lease.state = "ending";`,
+    to: `    const d = report.retryAt;
+    const { task, attempt } = lease;
     this.#state.outbox.add(session.id, { type: "recorded", task, attempt });
-    lease.state = "ending";
-    session.letGo(leaseKey(lease));`,
+    lease.state = "ending";`,
     foundBy: ["what a worker is told of its result is true"],
     theme: "epochs",
   },

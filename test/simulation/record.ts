@@ -6,7 +6,7 @@ import { lastTaskId, runIdOf } from "../../protocol/ids.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { AttemptOutcome, RunState, StepKind, TaskState } from "../../protocol/states.ts";
-import type { RetryPolicy } from "../../database/rows.ts";
+import type { RetryPolicy } from "../../database/definition-rows.ts";
 import type { Postgres } from "./postgres.ts";
 
 export interface RecordedTask {
@@ -127,7 +127,7 @@ export async function readRecorded(postgres: Postgres): Promise<Recorded> {
   const runs = await rowsOf<RecordedRun>(postgres, `${RUN} order by id`);
   const [count] = await rowsOf<Pick<Recorded, "handouts" | "queued" | "timers" | "matches">>(
     postgres,
-    `select (select count(*)::integer from v1.handout) as handouts,
+    `select (select count(*)::integer from v1.handout where tasks <> '{}') as handouts,
             (select count(*)::integer from v1.queue_item) as queued,
             (select count(*)::integer from v1.timer) as timers,
             (select count(*)::integer from v1.match) as matches`,

@@ -29,6 +29,8 @@ export interface FakeWorkerOptions {
   heartbeatLimitMs?: number;
   resumeGraceMs?: number;
   isPaused?: boolean;
+  labels?: { [label: string]: string | number };
+  versions?: string[];
 }
 
 export class FakeWorker {

@@ -14,10 +14,12 @@ import { readBody } from "./body.ts";
 import { cancellations } from "./cancellations.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
+import { limits } from "./limits.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
+import { tasks } from "./tasks.ts";
 import { workers } from "./workers.ts";
 import { workflows } from "./workflows.ts";
 
@@ -83,7 +85,7 @@ app.use("/api/v1/*", async (context, next) => {
   return authenticate(context, next);
 });
 app.use("/api/v1/*", refuseUnknown, readBody);
-const resources = [workflows, runs, cancellations, replays, events, shards, workers];
+const resources = [workflows, limits, runs, tasks, cancellations, replays, events, shards, workers];
 for (const resource of resources) app.route("/api/v1", resource);
 
 export { app };

@@ -8,11 +8,13 @@ import { isId, isRunId } from "../../protocol/ids.ts";
 import type { Json, Metadata } from "../../protocol/json.ts";
 import {
   DEFAULT_PAGE_SIZE,
+  MAX_EXPRESSION_LENGTH,
   MAX_IDEMPOTENCY_KEY_LENGTH,
   MAX_METADATA_BYTES,
   MAX_NAME_LENGTH,
   MAX_PAGE_SIZE,
   MAX_PAYLOAD_BYTES,
+  PRIORITIES,
 } from "../../protocol/limits.ts";
 
 const encoder = new TextEncoder();
@@ -59,6 +61,16 @@ export const name = z
       "must start with a letter or digit and have only letters, digits, dots, dashes and underscores",
   });
 
+export const action = z
+  .string()
+  .min(1, "must not be empty")
+  .max(MAX_NAME_LENGTH) // a session that offers it is held to the same
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, {
+    message: "must start with a letter or digit and have only letters, digits, and . _ : / -",
+  });
+
+export const expression = z.string().min(1, "must not be empty").max(MAX_EXPRESSION_LENGTH);
+
 export const idempotencyKey = z
   .string()
   .min(1, "must not be empty")
@@ -74,6 +86,20 @@ export const runId = z
   .string()
   .refine(isRunId, { message: "is not a run's id: expected a UUID, version 7, that ends in 0000" })
   .openapi({ format: "uuid", example: "0199f3a2-7c1e-7000-8a4b-5d6e7f800000" });
+
+export const taskId = z
+  .string()
+  .refine((text) => isId(text) && !isRunId(text), {
+    message: "is not a task's id: `GET /runs/{id}` tells those of a run's tasks",
+  })
+  .openapi({ format: "uuid", example: "0199f3a2-7c1e-7000-8a4b-5d6e7f800001" });
+
+/** Of a workflow's runs, or of one run. */
+export const priority = z
+  .int()
+  .min(Math.min(...PRIORITIES))
+  .max(Math.max(...PRIORITIES))
+  .openapi({ description: `${PRIORITIES.join(", ")}: the last is the most urgent.` });
 
 /** A time in an answer. */
 export const moment = z.string().openapi({ format: "date-time" });

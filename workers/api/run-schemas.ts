@@ -20,6 +20,7 @@ import {
   metadata,
   moment,
   name,
+  priority,
   runId,
   taskError,
 } from "./fields.ts";
@@ -29,6 +30,7 @@ export const startRunSchema = z
     workflow: name,
     input: boundedJson("an input"),
     metadata: metadata.exactOptional(),
+    priority: priority.exactOptional(),
     idempotencyKey: idempotencyKey.exactOptional(),
   })
   .openapi("StartRun") satisfies z.ZodType<http.StartRun>;

@@ -172,8 +172,8 @@ function startAll(
     const rows = asked.map((run, index) => {
       const where = asked.length === 1 ? "" : `In the body, runs[${index}]: `;
       const workflow = workflowToStart(definitions, run.workflow, where);
-      const { input = null, metadata = {}, idempotencyKey } = run;
-      return startRow(definitions, workflow, { i: input, m: metadata, k: idempotencyKey });
+      const { input: i = null, metadata: m = {}, idempotencyKey: k, priority: pr } = run;
+      return startRow(definitions, workflow, { i, m, k, pr });
     });
     return { events: [], runs: rows, bytes: bodyBytes };
   });

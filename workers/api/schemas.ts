@@ -59,6 +59,7 @@ export const workerSchema = z
     slots: z.int(),
     usedSlots: z.int(),
     actions: z.array(z.string()),
+    labels: z.record(z.string(), z.union([z.string(), z.number()])),
     connectedAt: moment,
     heardAt: moment,
   })

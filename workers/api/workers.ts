@@ -6,7 +6,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ProblemCode } from "../../protocol/errors.ts";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardNumbers, type ShardStub } from "../shard-calls.ts";
+import { askShards, type ShardStub } from "../shard-calls.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { workerParameters, workerSchema } from "./schemas.ts";
@@ -89,14 +89,4 @@ async function tell(
     "worker_not_found",
     `There is no worker ${id}, or no longer. GET /api/v1/workers lists those that are connected.`,
   );
-}
-
-function askShards<Answer>(
-  { env, var: { tenant, shards } }: Context<AppTypes>,
-  call: (stub: ShardStub) => Promise<Answer>,
-): Promise<Answer[]> {
-  const asked = shardNumbers(shards).map((shard) =>
-    callShard(env, tenant, shard, async (stub) => await call(stub)),
-  );
-  return Promise.all(asked);
 }

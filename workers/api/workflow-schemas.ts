@@ -5,6 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import type * as http from "../../protocol/http.ts";
+import type * as bodies from "../../protocol/limit-bodies.ts";
 import {
   DEFAULT_BACKOFF,
   DEFAULT_TIMEOUT_MS,
@@ -12,24 +13,20 @@ import {
   MAX_BACKOFF_MS,
   MAX_CANCEL_ON,
   MAX_EVENT_KEYS,
-  MAX_EXPRESSION_LENGTH,
+  MAX_LABEL_WEIGHT,
+  MAX_LABELS,
   MAX_NAME_LENGTH,
   MAX_RETRIES,
   MAX_RUN_TIMEOUT_MS,
   MAX_SCHEDULE_TIMEOUT_MS,
+  MAX_SESSION_SLOTS,
   MAX_STEPS,
   MAX_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
-import { PAUSE_MODES } from "../../protocol/states.ts";
-import { cursor, id, limit, moment, name } from "./fields.ts";
-
-const action = z
-  .string()
-  .min(1, "must not be empty")
-  .max(MAX_NAME_LENGTH) // a session that offers it is held to the same
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, {
-    message: "must start with a letter or digit and have only letters, digits, and . _ : / -",
-  });
+import { LABEL_COMPARATORS, PAUSE_MODES, STICKINESS } from "../../protocol/states.ts";
+import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
+import { heldTo, limitUses } from "./limit-schemas.ts";
+import { brokenInLabel } from "./limit-rules.ts";
 
 const eventPattern = z
   .string()
@@ -43,12 +40,10 @@ const eventKey = z
   .max(MAX_NAME_LENGTH)
   .regex(/^[^\s*]*$/, { message: "must be the key of an event in full: no spaces, and no *" });
 
-const condition = z.string().min(1, "must not be empty").max(MAX_EXPRESSION_LENGTH);
-
 const cancelOn = z
   .strictObject({
     event: eventKey,
-    if: condition.exactOptional().openapi({
+    if: expression.exactOptional().openapi({
       description:
         "CEL over `event.key`, `event.payload`, `event.metadata`, and the run's `input` and `metadata`. One that can't be evaluated cancels nothing. Default true.",
       example: "event.payload.id == input.id",
@@ -106,7 +101,7 @@ const policy = {
     .exactOptional()
     .openapi({ description: "Attempts after the first that failed or timed out. Default 0." }),
   backoff: backoff.exactOptional(),
-  retryIf: condition.exactOptional().openapi({
+  retryIf: expression.exactOptional().openapi({
     description:
       "CEL over `error.code`, `error.name`, `error.message` and `attempt`: false ends the retries.",
     example: 'error.name != "CardDeclined"',
@@ -127,6 +122,28 @@ const executionPolicy = z
   .refine(saysHowOften, RETRIES_MISSING)
   .openapi("ExecutionPolicy") satisfies z.ZodType<http.ExecutionPolicy>;
 
+const label = z
+  .strictObject({
+    value: z.union([z.string().max(MAX_NAME_LENGTH), z.number()], {
+      error: "must be a text or a number",
+    }),
+    comparator: z.enum(LABEL_COMPARATORS).exactOptional().openapi({
+      description: "Between the worker's label and `value`. Default `==`.",
+    }),
+    isRequired: z.boolean().exactOptional().openapi({
+      description: "Only workers that meet it get the task; else they are preferred.",
+    }),
+    weight: z.number().gt(0, "must be more than 0").max(MAX_LABEL_WEIGHT).exactOptional().openapi({
+      description: "How much a preference counts beside others. Default 100.",
+    }),
+  })
+  .superRefine(heldTo(brokenInLabel))
+  .openapi("LabelRequest") satisfies z.ZodType<bodies.LabelRequest>;
+
+const labels = z.record(name, label).refine((asked) => Object.keys(asked).length <= MAX_LABELS, {
+  message: `has more labels than the ${MAX_LABELS} that a worker may have`,
+});
+
 const step = z
   .strictObject({
     name,
@@ -137,6 +154,16 @@ const step = z
       MAX_SCHEDULE_TIMEOUT_MS,
       "Milliseconds it may be queued each time before it fails. Default no limit.",
     ),
+    limits: limitUses.openapi({ description: "Each of its attempts is under them." }),
+    slots: z
+      .int()
+      .min(1)
+      .max(MAX_SESSION_SLOTS)
+      .exactOptional()
+      .openapi({ description: "Slots that an attempt takes on its worker. Default 1." }),
+    labels: labels
+      .exactOptional()
+      .openapi({ description: "What it asks of its worker's labels, by label." }),
     compensate: executionPolicy.exactOptional(),
   })
   .refine(saysHowOften, RETRIES_MISSING)
@@ -152,6 +179,14 @@ export const definitionSchema = z
         "Events that cancel its unfinished runs: those that were started before the event and meet the condition.",
     }),
     steps: z.array(step).min(1, "must have at least one step").max(MAX_STEPS),
+    limits: limitUses.openapi({
+      description: "Each of its runs is under them, from its first task's dispatch to its end.",
+    }),
+    priority: priority.exactOptional(),
+    sticky: z.enum(STICKINESS).exactOptional().openapi({
+      description:
+        "Whether a run's later tasks go to the worker of its earlier ones: if it can, or only. Default `none`.",
+    }),
     timeoutMs: duration(
       MAX_RUN_TIMEOUT_MS,
       "Milliseconds a run may take, from its start to its last step's end. Default no limit.",

@@ -3,23 +3,15 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { queryOverHttp } from "../../database/connect.ts";
-import {
-  pauseWorkflow,
-  type RegisterRequest,
-  registerWorkflow,
-  resumeWorkflow,
-} from "../../database/functions.ts";
+import { pauseWorkflow, registerWorkflow, resumeWorkflow } from "../../database/functions.ts";
 import { listWorkflows, readWorkflow } from "../../database/read-workflows.ts";
 import { connectReads } from "../../database/reads.ts";
-import type { ActiveVersionRow } from "../../database/rows.ts";
-import type { FieldError } from "../../protocol/errors.ts";
+import type { ActiveVersionRow } from "../../database/definition-rows.ts";
 import type { Workflow, WorkflowDefinition } from "../../protocol/http.ts";
 import { newId } from "../../protocol/ids.ts";
 import { checksumOf } from "../definitions/canonical-json.ts";
-import { buildCancelOn } from "../definitions/cancel-on.ts";
-import { buildDag } from "../definitions/dag.ts";
-import { checkRetryConditions } from "../definitions/retry-conditions.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
+import { refuseUnknownLimits, rowsOf } from "../definitions/registration.ts";
 import type { AppTypes } from "../environment.ts";
 import { nudgeShards } from "../shard-calls.ts";
 import { nameParameters, pageOf } from "./fields.ts";
@@ -110,16 +102,17 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
       );
     }
     const { tenant, log } = context.var;
-    const { created, ...registered } = await registerWorkflow(queryOverHttp(context.env), {
+    const reply = await registerWorkflow(queryOverHttp(context.env), {
       tenant,
       workflow: newId(),
       version: newId(),
       name,
       checksum: await checksumOf(definition),
       definition,
-      timeout: definition.timeoutMs,
       ...rowsOf(definition),
     });
+    if ("unknownLimits" in reply) refuseUnknownLimits(definition, reply.unknownLimits);
+    const { created, ...registered } = reply;
     if (created) {
       forgetDefinitions(tenant);
       const { id, version } = registered;
@@ -166,26 +159,6 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
     );
     return context.json(shown(resumed), 200);
   });
-
-/** What is stored beside the definition; one that is wrong is refused with everything that is. */
-function rowsOf(definition: WorkflowDefinition): Pick<RegisterRequest, "dag" | "cancelOn"> {
-  const dag = buildDag(definition);
-  const cancelOn = buildCancelOn(definition);
-  const ofConditions = [...checkRetryConditions(definition), ...cancelOn.findings];
-  if ("findings" in dag) return refuseDefinition([...dag.findings, ...ofConditions]);
-  if (ofConditions.length > 0) return refuseDefinition(ofConditions);
-  return { dag: dag.rows, ...(cancelOn.rows.length > 0 && { cancelOn: cancelOn.rows }) };
-}
-
-function refuseDefinition(findings: FieldError[]): never {
-  const [first, ...rest] = findings;
-  const others = rest.length > 0 ? ` (and ${rest.length} more)` : "";
-  throw new ProblemError(
-    "invalid_workflow",
-    `In the body, ${first?.path}: ${first?.message}${others}.`,
-    { fields: findings },
-  );
-}
 
 function shown({ id, name, created_at, definition, paused, version }: ActiveVersionRow): Workflow {
   const { created_at: versionCreatedAt, ...ofVersion } = version;

@@ -2,7 +2,7 @@
  * The events that cancel a workflow's runs: checks their conditions, and finds by which equality with
  * the event each run can be found. Pure.
  */
-import type { CancelOnRow } from "../../database/rows.ts";
+import type { CancelOnRow } from "../../database/definition-rows.ts";
 import { CANCEL_CONDITION, equalityWithEvent } from "../../expressions/cancel-condition.ts";
 import { compileExpression } from "../../expressions/compile.ts";
 import type { FieldError } from "../../protocol/errors.ts";

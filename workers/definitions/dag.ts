@@ -5,6 +5,7 @@ import type { RegisterRequest } from "../../database/functions.ts";
 import type { FieldError } from "../../protocol/errors.ts";
 import type { ExecutionPolicy, StepDefinition, WorkflowDefinition } from "../../protocol/http.ts";
 import { DEFAULT_BACKOFF, DEFAULT_TIMEOUT_MS, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
+import { laterDispatch, stepDispatch } from "./dispatch.ts";
 
 export type DagRow = RegisterRequest["dag"][number];
 
@@ -22,7 +23,10 @@ export function buildDag(
 ): { rows: DagRow[] } | { findings: FieldError[] } {
   const findings: FieldError[] = [];
   const numbers = numberSteps(definition, findings);
-  const steps = definition.steps.map((step, number) => stepRow(step, number, numbers, findings));
+  const steps = definition.steps.map((step, number) => ({
+    ...stepRow(step, number, numbers, findings),
+    dispatch: stepDispatch(step, definition.sticky),
+  }));
   for (const row of steps) row.action ||= `${definition.name}:${row.name}`;
   const rows = [...steps, ...laterRows(definition, steps)];
   for (const row of rows) checkAction(row, findings);
@@ -85,8 +89,12 @@ function stepRow(
 }
 
 /** The rows of steps that only exist in runs that fail. */
-function laterRows({ name, steps, onFailure }: WorkflowDefinition, rows: DagRow[]): DagRow[] {
+function laterRows(
+  { name, steps, onFailure, sticky }: WorkflowDefinition,
+  rows: DagRow[],
+): DagRow[] {
   const later: DagRow[] = [];
+  const dispatch = laterDispatch(sticky);
   for (const [number, { compensate }] of steps.entries()) {
     const row = rows[number];
     if (row === undefined || compensate === undefined) continue;
@@ -97,6 +105,7 @@ function laterRows({ name, steps, onFailure }: WorkflowDefinition, rows: DagRow[
       kind: "compensate",
       parents: [number, ...row.parents], // whose outputs it is given
       compensates: number,
+      dispatch,
       ...execution(compensate),
     });
   }
@@ -107,6 +116,7 @@ function laterRows({ name, steps, onFailure }: WorkflowDefinition, rows: DagRow[
       action: `${name}:${ON_FAILURE}`,
       kind: "on_failure",
       parents: [],
+      dispatch,
       ...execution(onFailure),
     });
   }

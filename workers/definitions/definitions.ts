@@ -4,7 +4,7 @@
  */
 import { queryOverHttp } from "../../database/connect.ts";
 import { readDefinitions } from "../../database/functions.ts";
-import type { DefinitionsRow } from "../../database/rows.ts";
+import type { DefinitionsRow } from "../../database/definition-rows.ts";
 import type { Environment } from "../environment.ts";
 import { type Triggers, compileTriggers } from "../matching/match-event.ts";
 

@@ -7,8 +7,8 @@ import { newRunId } from "../../protocol/ids.ts";
 import { ProblemError } from "../api/problems.ts";
 import type { DefinedWorkflow, Definitions } from "./definitions.ts";
 
-/** What a run is given: input, metadata, the event that starts it, its idempotency key. */
-export type GivenToRun = Pick<StartRow, "i" | "m" | "e" | "k">;
+/** What a run is given: input, metadata, the event that starts it, its idempotency key, its priority. */
+export type GivenToRun = Pick<StartRow, "i" | "m" | "e" | "k" | "pr">;
 
 /** A run of the workflow's active version. */
 export function startRow(

@@ -1,0 +1,108 @@
+/**
+ * What Postgres knows of definitions, as the functions in `migrations/functions` give it: versions and their
+ * steps, stored limits, what starts and cancels runs.
+ */
+import type { Backoff } from "../protocol/http.ts";
+import type { Json } from "../protocol/json.ts";
+import type { LabelRequest, LimitUse, PutLimit } from "../protocol/limit-bodies.ts";
+import type { PauseMode, StepKind, Stickiness } from "../protocol/states.ts";
+
+/** A tenant's stored limits, with the number that each change raises. */
+export interface LimitsRow {
+  version: number;
+  limits: ({ name: string } & PutLimit)[];
+}
+
+/** A stored limit as its table has it. */
+export interface LimitRow {
+  name: string;
+  definition: PutLimit;
+  created_at: string;
+  updated_at: string;
+}
+
+/** What dispatch is told of a version, and of a step; absent: as by default. */
+export interface VersionDispatch {
+  limits?: LimitUse[];
+  priority?: number;
+}
+
+export interface StepDispatch {
+  /** Its version's. */
+  sticky?: Exclude<Stickiness, "none">;
+  limits?: LimitUse[];
+  slots?: number;
+  labels?: { [label: string]: LabelRequest };
+}
+
+/** When to try again; all of it optional for the client has been given its default. */
+export interface RetryPolicy {
+  retries: number;
+  backoff: Required<Backoff>;
+  retryIf?: string;
+}
+
+export interface StepRow {
+  name: string;
+  action: string;
+  kind: StepKind;
+  /** Ready when its run starts. */
+  isRoot: boolean;
+  children: number[];
+  timeoutMs: number;
+  scheduleTimeoutMs?: number;
+  /** Absent: a failed attempt is the last. */
+  retry?: RetryPolicy;
+  dispatch?: StepDispatch;
+}
+
+/** A workflow version as a shard keeps it. */
+export interface VersionRow {
+  id: string;
+  workflow: string;
+  workflowId: string;
+  number: number;
+  dispatch?: VersionDispatch;
+  steps: StepRow[];
+}
+
+/** An event that cancels a version's runs, as a run's start writes it down. */
+export interface CancelOnRow {
+  /** From 1. */
+  number: number;
+  event: string;
+  if: string;
+  /**
+   * Where in the event and in the run two values must be equal for the condition to be met: a shard
+   * looks at those runs only. Both empty: at all that wait for the event.
+   */
+  eventPath: string[];
+  runPath: string[];
+}
+
+export interface DefinitionsRow {
+  version: number;
+  workflows: {
+    id: string;
+    name: string;
+    version: string;
+    /** Those that a run has from its start. */
+    steps: number;
+    events: string[];
+    timeoutMs?: number;
+    paused?: PauseMode;
+    /** There are events that cancel its runs. */
+    cancelOn?: true;
+  }[];
+  /** Events that cancel runs of any version, with the paths of `CancelOnRow`. */
+  awaited: { event: string; path: string[] }[];
+}
+
+export interface ActiveVersionRow {
+  id: string;
+  name: string;
+  created_at: string;
+  definition: Json;
+  paused: { at: string; mode: PauseMode } | null;
+  version: { id: string; number: number; checksum: string; created_at: string };
+}

@@ -1,0 +1,152 @@
+/**
+ * Token buckets, one for each key of a rate limit, with a level for each of the limit's windows. They
+ * fill evenly with time, and are never looked at while nobody wants anything of them.
+ */
+import type { RateWindow } from "../../protocol/limit-bodies.ts";
+import type { CountId } from "./permits.ts";
+
+export interface Bucket {
+  /** As they were when it was last taken from. */
+  windows: readonly RateWindow[];
+  /** Units in each window; below zero: more was taken than there was, and is owed. */
+  levels: number[];
+  /** When the levels were such, in milliseconds since 1970. */
+  at: number;
+  /** Nothing is given before: a worker was told so. */
+  pausedUntil: number;
+}
+
+export class Buckets {
+  #buckets = new Map<CountId, Bucket>();
+  #changed = new Set<CountId>();
+  /** Buckets that are not known were empty then: what was in them is lost. */
+  #emptyAt: number | undefined;
+
+  /** As an earlier life has left it. */
+  restore(id: CountId, bucket: Bucket): void {
+    this.#buckets.set(id, bucket);
+  }
+
+  /** What an earlier life knew of buckets is lost: each begins empty. */
+  forget(now: number): void {
+    this.#buckets.clear();
+    this.#emptyAt = now;
+  }
+
+  find(id: CountId): Bucket | undefined {
+    return this.#buckets.get(id);
+  }
+
+  ids(): Iterable<CountId> {
+    return this.#buckets.keys();
+  }
+
+  /** When so many units can be taken: by `now` or before, at once. More than it holds: when it is full. */
+  availableAt(id: CountId, windows: readonly RateWindow[], units: number, now: number): number {
+    const bucket = this.#filled(id, windows, now);
+    let at = bucket.pausedUntil;
+    for (const [index, window] of windows.entries()) {
+      const level = bucket.levels[index] ?? 0;
+      const missing = Math.min(units, capacityOf(window)) - level;
+      // Sums of fractions fall short by less than this.
+      if (missing > 1e-9)
+        at = Math.max(at, now + Math.ceil((missing * window.perMs) / window.units));
+    }
+    return at;
+  }
+
+  /** Units in the window that has least. */
+  available(id: CountId, windows: readonly RateWindow[], now: number): number {
+    const { levels } = this.#filled(id, windows, now);
+    return Math.max(0, Math.min(...levels));
+  }
+
+  take(id: CountId, windows: readonly RateWindow[], units: number, now: number): void {
+    const bucket = this.#filled(id, windows, now);
+    bucket.levels = bucket.levels.map((level) => level - units);
+    this.#keep(id, bucket);
+  }
+
+  /** An attempt has taken `used` units in place of the `reserved` ones. */
+  settle(id: CountId, reserved: number, used: number): void {
+    const bucket = this.#buckets.get(id);
+    if (bucket === undefined) return; // full again since
+    bucket.levels = bucket.levels.map((level) => level + reserved - used);
+    this.#keep(id, bucket);
+  }
+
+  pause(id: CountId, windows: readonly RateWindow[], until: number, now: number): void {
+    const bucket = this.#filled(id, windows, now);
+    bucket.pausedUntil = Math.max(bucket.pausedUntil, until);
+    this.#keep(id, bucket);
+  }
+
+  /** Those that have changed since this was last asked. */
+  takeChanged(): [CountId, Bucket][] {
+    if (this.#changed.size === 0) return [];
+    const changed = [...this.#changed].flatMap((id): [CountId, Bucket][] => {
+      const bucket = this.#buckets.get(id);
+      return bucket ? [[id, bucket]] : [];
+    });
+    this.#changed.clear();
+    return changed;
+  }
+
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /** Forgets those that are as good as new, and names them. */
+  prune(now: number): CountId[] {
+    const gone: CountId[] = [];
+    for (const [id, bucket] of this.#buckets) {
+      if (!isFull(filled(bucket, bucket.windows, now), now)) continue;
+      gone.push(id);
+      this.#buckets.delete(id);
+    }
+    return gone;
+  }
+
+  #keep(id: CountId, bucket: Bucket): void {
+    this.#buckets.set(id, bucket);
+    this.#changed.add(id);
+  }
+
+  #filled(id: CountId, windows: readonly RateWindow[], now: number): Bucket {
+    const known = this.#buckets.get(id);
+    if (known) return filled(known, windows, now);
+    const levels = windows.map((window) => (this.#emptyAt === undefined ? capacityOf(window) : 0));
+    return filled({ windows, levels, at: this.#emptyAt ?? now, pausedUntil: 0 }, windows, now);
+  }
+}
+
+function capacityOf({ units, burst = units }: RateWindow): number {
+  return burst;
+}
+
+/** The bucket as it is now. A window that is new to it begins full; one that has shrunk overflows. */
+function filled(
+  { windows: before, levels, at, pausedUntil }: Bucket,
+  windows: readonly RateWindow[],
+  now: number,
+): Bucket {
+  const passedMs = Math.max(0, now - at);
+  return {
+    windows,
+    levels: windows.map((window) => {
+      const capacity = capacityOf(window);
+      const known = levels[before.findIndex(({ perMs }) => perMs === window.perMs)];
+      if (known === undefined) return capacity;
+      return Math.min(capacity, known + (passedMs * window.units) / window.perMs);
+    }),
+    at: Math.max(at, now),
+    pausedUntil,
+  };
+}
+
+function isFull({ windows, levels, pausedUntil }: Bucket, now: number): boolean {
+  return (
+    pausedUntil <= now &&
+    windows.every((window, index) => (levels[index] ?? 0) >= capacityOf(window))
+  );
+}

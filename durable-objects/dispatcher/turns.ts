@@ -1,0 +1,186 @@
+/**
+ * Whose turn it is: lanes that may have something to start, and lanes that are known to wait for
+ * something. A lane that waits costs nothing until what it waits for may have become free; then those
+ * that wait for the same are asked in their order, one at a time.
+ */
+import { PRIORITIES } from "../../protocol/limits.ts";
+import { comesBefore, FairQueue, PassedOver } from "./fair-queue.ts";
+import type { Lane } from "./lane.ts";
+import { MAX_DEBTS } from "./limits.ts";
+
+export class Turns {
+  #passedOver = new PassedOver();
+  #due = new FairQueue(this.#passedOver);
+  /** By what they wait for. */
+  #blocked = new Map<string, FairQueue>();
+  /** What may be free: the first of those who wait for it is asked. */
+  #opened = new Set<string>();
+  /** What will be free at which moment. */
+  #openings = new Map<string, number>();
+  /** By action, what its lanes wait for that a worker's slot may end. */
+  #slotWaits = new Map<string, Set<string>>();
+  /** What lanes have paid beyond others that have nothing to start now: they come back no richer. */
+  #debts = new Map<string, number>();
+  /** By priority, what the lane that was served last had paid: one that comes new pays no less. */
+  #clocks: number[] = PRIORITIES.map(() => 0);
+
+  /** The lane has a task, perhaps its first for a while. */
+  join(lane: Lane): void {
+    if (lane.standing !== "idle" || lane.length === 0) return;
+    const debt = this.#debts.get(debtorOf(lane)) ?? 0;
+    lane.virtual = Math.max(lane.virtual, debt, this.#clockOf(lane));
+    this.#enter(lane);
+  }
+
+  /** The lane whose turn it is. Say with `pay`, `leave` or `block` what has become of it. */
+  next(): Lane | undefined {
+    this.#ask();
+    const lane = this.#due.pop();
+    if (lane === undefined) return undefined;
+    lane.standing = "idle";
+    this.#clocks[lane.priority - 1] = Math.max(this.#clockOf(lane), lane.virtual);
+    return lane;
+  }
+
+  /** The lane has started a task of such a cost. */
+  pay(lane: Lane, cost: number): void {
+    lane.virtual += cost / lane.weight;
+    const others = lane.blockedOn === undefined ? undefined : this.#blocked.get(lane.blockedOn);
+    this.#passedOver.serve(
+      lane.priority,
+      (priority) => this.#due.has(priority) || others?.has(priority) === true,
+    );
+    this.leave(lane);
+    if (lane.length > 0) this.#enter(lane);
+    else this.#remember(lane);
+  }
+
+  /** The lane has nothing that could start now. */
+  leave(lane: Lane): void {
+    const id = lane.blockedOn;
+    lane.blockedOn = undefined;
+    if (id !== undefined) this.open(id); // there may be more of it, for the next who waits
+  }
+
+  /** The lane's first task waits for this, until `at` if that is known. */
+  block(lane: Lane, on: string, at?: number): void {
+    if (lane.blockedOn !== on) this.leave(lane);
+    lane.standing = "blocked";
+    lane.blockedOn = on;
+    let waiting = this.#blocked.get(on);
+    if (waiting === undefined) this.#blocked.set(on, (waiting = new FairQueue(this.#passedOver)));
+    waiting.push(lane);
+    if (at !== undefined) this.#openings.set(on, at);
+  }
+
+  /** The lane's first task waits for a slot: any of its action, or one that suits this lane alone. */
+  blockOnSlot(lane: Lane, isOwn: boolean): void {
+    const on = isOwn ? `slot ${lane.action} ${lane.number}` : `slot ${lane.action}`;
+    this.block(lane, on);
+    const waits = this.#slotWaits.get(lane.action);
+    if (waits) waits.add(on);
+    else this.#slotWaits.set(lane.action, new Set([on]));
+  }
+
+  /** Whether others wait for this who come before a lane that was not asked for it. */
+  isWaitedFor(id: string, lane: Lane): boolean {
+    return lane.blockedOn !== id && this.#blocked.has(id);
+  }
+
+  /** Some of it may have become free. */
+  open(id: string): void {
+    if (this.#blocked.has(id)) this.#opened.add(id);
+  }
+
+  /** A worker that has these actions may take something. */
+  openSlots(actions: ReadonlySet<string>): void {
+    for (const [action, waits] of this.#slotWaits) {
+      if (!actions.has(action)) continue;
+      this.#slotWaits.delete(action);
+      for (const id of waits) this.open(id);
+    }
+  }
+
+  /** Opens what was to become free by now. */
+  openDue(now: number): void {
+    for (const [id, at] of this.#openings) {
+      if (at > now) continue;
+      this.#openings.delete(id);
+      this.open(id);
+    }
+  }
+
+  /** Opens everything: what limits allow has changed. */
+  openAll(): void {
+    for (const id of this.#blocked.keys()) this.#opened.add(id);
+    this.#openings.clear();
+    this.#slotWaits.clear();
+  }
+
+  /** When something becomes free that is waited for; infinity when that is not known. */
+  nextOpening(): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const at of this.#openings.values()) due = Math.min(due, at);
+    return due;
+  }
+
+  /** What lanes wait for. */
+  waits(): Iterable<string> {
+    return this.#blocked.keys();
+  }
+
+  /** Lanes that wait for this, in no order. */
+  waitingFor(id: string): Lane[] {
+    return [...(this.#blocked.get(id)?.lanes() ?? [])].filter(({ length }) => length > 0);
+  }
+
+  /** Lanes that wait for the same as this one, and come before it. */
+  aheadOf(lane: Lane): Lane[] {
+    if (lane.blockedOn === undefined) return [];
+    return this.waitingFor(lane.blockedOn).filter((other) => comesBefore(other, lane));
+  }
+
+  /** Gives the first of those who wait for each opened thing its turn. It keeps what it has paid. */
+  #ask(): void {
+    for (const id of this.#opened) {
+      this.#opened.delete(id);
+      const waiting = this.#blocked.get(id);
+      let lane = waiting?.pop();
+      while (lane?.length === 0) {
+        // What it had to start was cancelled.
+        lane.standing = "idle";
+        lane.blockedOn = undefined;
+        lane = waiting?.pop();
+      }
+      if (waiting?.size === 0) {
+        this.#blocked.delete(id);
+        this.#openings.delete(id);
+      }
+      if (lane) this.#enter(lane);
+    }
+  }
+
+  #clockOf({ priority }: Lane): number {
+    return this.#clocks[priority - 1] ?? 0;
+  }
+
+  /** Those who have paid no more than others by now have no debt. */
+  #remember(lane: Lane): void {
+    if (lane.virtual <= this.#clockOf(lane)) return;
+    this.#debts.set(debtorOf(lane), lane.virtual);
+    if (this.#debts.size <= MAX_DEBTS) return;
+    const least = Math.min(...this.#clocks);
+    for (const [debtor, debt] of this.#debts) {
+      if (debt <= least || this.#debts.size > MAX_DEBTS / 2) this.#debts.delete(debtor);
+    }
+  }
+
+  #enter(lane: Lane): void {
+    lane.standing = "due";
+    this.#due.push(lane);
+  }
+}
+
+function debtorOf({ action, number }: Lane): string {
+  return `${number} ${action}`;
+}

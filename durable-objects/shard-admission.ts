@@ -1,0 +1,150 @@
+/**
+ * Ready tasks on their way into the window: works out what each needs, and puts it in its lane; back
+ * into the queue, when there is no room for it in that lane. A task whose needs can't be said fails.
+ */
+import type { LaneRow, ReadyRow } from "../database/rows.ts";
+import type { LimitsRow } from "../database/definition-rows.ts";
+import { taskId } from "../protocol/ids.ts";
+import type { StepKind } from "../protocol/states.ts";
+import type { Flight, RunEnd } from "./dispatcher/committer.ts";
+import type { Lane, ReadyTask } from "./dispatcher/lane.ts";
+import { needsOf, PLAIN } from "./dispatcher/needs.ts";
+import { isReadyAtStart, type StartCall, type Transition } from "./dispatcher/transitions.ts";
+import type { CommitReply } from "../database/rows.ts";
+import type { ShardAttempts } from "./shard-attempts.ts";
+import type { ShardState } from "./shard-state.ts";
+
+export class ShardAdmission {
+  #state: ShardState;
+  #attempts: ShardAttempts;
+
+  constructor(state: ShardState, attempts: ShardAttempts) {
+    this.#state = state;
+    this.#attempts = attempts;
+  }
+
+  /** Takes in the first tasks of started runs; the queue has those that were spilled. */
+  admitFirst(call: StartCall, reply: CommitReply, flight: Flight): void {
+    const { versions } = this.#state;
+    const { firstSentAt: queuedAt, cargo } = flight;
+    const bytes = call.bytes / Math.max(1, call.runs.length);
+    const known = new Set(reply.known);
+    for (const run of call.runs) {
+      if (reply.starts?.[run.id] !== undefined || known.has(run.id)) continue;
+      if (!isReadyAtStart(run)) continue;
+      for (const [step, { isRoot }] of versions.find(run.v)?.steps.entries() ?? []) {
+        if (!isRoot) continue;
+        const id = taskId(run.id, step);
+        const spilled = cargo.spilled.get(id);
+        if (spilled !== undefined) {
+          this.noteSpilled(spilled, flight);
+          continue;
+        }
+        const payload = { input: run.i, metadata: run.m, parents: {} };
+        const ready = { id, run: run.id, version: run.v, step, attempt: 1, queuedAt };
+        const priority = run.pr === undefined ? {} : { priority: run.pr };
+        this.admit({ ...ready, ...payload, ...priority }, flight, bytes);
+      }
+    }
+  }
+
+  admit(row: ReadyRow, flight: Flight, bytes: number): void {
+    const { versions, leases, handouts } = this.#state;
+    const { seq, overtaken } = flight;
+    const step = versions.step(row.version, row.step);
+    if (step === undefined || leases.find(row.id, row.attempt)) return;
+    handouts.add(seq, row.id);
+    if (isOver(step.kind, overtaken.get(row.run))) return handouts.end(row.id);
+    const task = this.#sorted({
+      ...row,
+      action: step.action,
+      kind: step.kind,
+      seq,
+      bytes,
+      expiresAt: row.queuedAt + (step.scheduleTimeoutMs ?? Number.POSITIVE_INFINITY),
+      needs: PLAIN,
+    });
+    if (task !== undefined) this.#take(task, flight);
+  }
+
+  /** Takes back what could not be parked. */
+  readmit(task: ReadyTask): void {
+    this.#enter(task);
+  }
+
+  /** What a commit spills before it takes is among what it takes, and counted by what it leaves. */
+  noteSpilled(row: LaneRow, { cargo }: Flight): void {
+    const isTaken = cargo.take.some(
+      ({ action, lane }) => action === row.action && lane === row.lane,
+    );
+    if (!isTaken) this.#state.backlog.note(row);
+  }
+
+  /** Limits have changed: what is in the window is sorted anew, and everybody may try. */
+  changeLimits(limits: LimitsRow): void {
+    const { book, window, turns, log } = this.#state;
+    if (book.version !== undefined && limits.version < book.version) return; // an older answer, late
+    book.replace(limits);
+    for (const task of window.remove(() => true)) {
+      const sorted = this.#sorted(task);
+      if (sorted !== undefined) this.#enter(sorted);
+    }
+    for (const lane of window.lanes()) window.forget(lane);
+    turns.openAll();
+    log.info("limits.changed", { version: limits.version, limits: limits.limits.length });
+  }
+
+  /** The task with what it needs; undefined: that can't be said, and the task fails. */
+  #sorted(task: ReadyTask): ReadyTask | undefined {
+    const { versions, book, limitExpressions } = this.#state;
+    const version = versions.find(task.version);
+    const step = version?.steps[task.step];
+    if (version === undefined || step === undefined) return task; // as it was sorted before
+    const found = needsOf(task, version, step, book, limitExpressions);
+    if (found.ok) return { ...task, needs: found.needs };
+    this.#attempts.refuse(task, "invalid_key", found.message);
+    return undefined;
+  }
+
+  /** Into the window, if the commit has kept room for it or its lane has some; else into the queue. */
+  #take(task: ReadyTask, { cargo }: Flight): void {
+    const { window, committer } = this.#state;
+    const row = { action: task.action, lane: task.needs.lane };
+    const lane = window.lane(row);
+    const isOverdue = task.expiresAt <= Date.now(); // it only came to be failed
+    if (isOverdue || this.#isExpected(lane, cargo) || hasRoom(lane, task, window.roomOf(lane))) {
+      return this.#enter(task);
+    }
+    window.forget(lane);
+    const { id: t, run: r, attempt: a } = task;
+    committer.add({ kind: "park", row: { t, r, a, l: row.lane }, bytes: 0, task });
+  }
+
+  #isExpected(lane: Lane, { reserved, take }: Flight["cargo"]): boolean {
+    if (lane.number === 0 || reserved.has(lane)) return true;
+    return take.some(
+      ({ action, lane: number }) => action === lane.action && number === lane.number,
+    );
+  }
+
+  #enter(task: ReadyTask): void {
+    const { window, turns } = this.#state;
+    const lane = window.add(task);
+    if (lane) turns.join(lane);
+  }
+}
+
+/** Whether there is room for a task that would not overtake any in the queue. */
+function hasRoom({ hasBacklog }: Lane, { attempt }: ReadyTask, room: number): boolean {
+  return room > 0 && (!hasBacklog || attempt > 1);
+}
+
+/** Whether a task of this kind ended with its run. What undoes steps is there only afterwards. */
+export function isOver(kind: StepKind, end: RunEnd | undefined): boolean {
+  return end === "cancelled" || (end === "run_timeout" && kind === "step");
+}
+
+/** Where a task has gone that was parked. */
+export function laneOfParked({ task, row }: Extract<Transition, { kind: "park" }>): LaneRow {
+  return { action: task.action, lane: row.l };
+}

@@ -1,0 +1,112 @@
+/**
+ * Who holds which limit, and what is left of each: the changes that reports, ends of runs and a new life
+ * make. Written to the shard's own storage in the same turn, so that limits hold over its sleep.
+ */
+import type { RecoverReply } from "../database/rows.ts";
+import { type Lease, leaseKey, type Reserve } from "./dispatcher/leases.ts";
+import { boundOf, needsOf } from "./dispatcher/needs.ts";
+import type { Placement } from "./dispatcher/scheduler.ts";
+import type { ShardState } from "./shard-state.ts";
+
+export class ShardLimits {
+  #state: ShardState;
+  /** Runs that are over, and at which workers still are. */
+  #leaving = new Set<string>();
+
+  constructor(state: ShardState) {
+    this.#state = state;
+  }
+
+  /** What Postgres has said of limits to a new life. */
+  recover({ limits, over, holding, unknownMs }: RecoverReply, now: number): void {
+    const { book, permits, buckets, turns } = this.#state;
+    book.replace(limits);
+    for (const run of over) this.endRun(run);
+    if (holding === undefined) return;
+    // Whatever was known of attempts is lost: each may run until its time is up.
+    permits.closedUntil = now + (unknownMs ?? 0);
+    buckets.forget(now);
+    for (const run of holding) this.#holdAgain(run);
+    turns.openAll();
+  }
+
+  /** Writes down what placements have taken. */
+  write(placements: readonly Placement[]): void {
+    const { storage, permits, buckets } = this.#state;
+    const runs = placements.filter(({ isRunHolding }) => isRunHolding).map(({ task }) => task.run);
+    storage.writeHolders([...new Set(runs)].map((run) => ({ run, ids: permits.heldBy(run) })));
+    storage.writeBuckets(buckets.takeChanged());
+  }
+
+  /** The worker has let go of an attempt. */
+  release(lease: Lease): void {
+    this.#state.permits.release(leaseKey(lease));
+  }
+
+  /** A run is over: it holds nothing, once no worker is at anything of it. */
+  endRun(run: string): void {
+    const { permits, leases, storage } = this.#state;
+    if (!permits.isHolder(run)) return;
+    if (leases.hasRun(run)) {
+      this.#leaving.add(run);
+      return;
+    }
+    permits.release(run);
+    storage.deleteHolders([run]);
+  }
+
+  /** The lease has ended: perhaps it was the last of a run that is over. */
+  leave({ run }: Lease): void {
+    if (!this.#leaving.delete(run)) return;
+    this.endRun(run);
+  }
+
+  /** The attempt has really taken so much. False: it is not under such a limit, or has said so before. */
+  settle(lease: Lease, limit: string, used: number): boolean {
+    const { buckets, turns, storage } = this.#state;
+    const settled = lease.reserved.filter((reserve) => reserve.limit === limit);
+    for (const { id, units } of settled) {
+      buckets.settle(id, units, used);
+      turns.open(id);
+    }
+    lease.reserved = lease.reserved.filter((reserve) => reserve.limit !== limit);
+    storage.writeLeases([lease]);
+    storage.writeBuckets(buckets.takeChanged());
+    return settled.length > 0;
+  }
+
+  /** The keys of the limit, or of all that the attempt is under, give nothing until then. */
+  pause(lease: Lease, limit: string | undefined, until: number, now: number): Reserve[] {
+    const { book, buckets, storage } = this.#state;
+    const paused = lease.reserved.filter(
+      (reserve) => limit === undefined || reserve.limit === limit,
+    );
+    for (const { limit: name, key, id, rate } of paused) {
+      buckets.pause(id, book.boundOf(name, key)?.rate ?? rate, until, now);
+    }
+    storage.writeBuckets(buckets.takeChanged());
+    return paused;
+  }
+
+  /** Forgets buckets that are full. */
+  prune(now: number): void {
+    const { buckets, storage } = this.#state;
+    storage.deleteBuckets(buckets.prune(now));
+  }
+
+  #holdAgain({ r: run, v, i: input, m: metadata }: Holding): void {
+    const { versions, book, limitExpressions, permits, storage } = this.#state;
+    const version = versions.find(v);
+    const [step] = version?.steps ?? [];
+    if (version === undefined || step === undefined) return;
+    const data = { input, metadata, parents: {} };
+    // A step's own key may not be known yet; its run's is.
+    const found = needsOf(data, version, { ...step, dispatch: {} }, book, limitExpressions);
+    for (const need of found.ok ? found.needs.needs : []) {
+      if (need.isOfRun && boundOf(need, book) !== undefined) permits.take(need.id, run);
+    }
+    if (permits.isHolder(run)) storage.writeHolders([{ run, ids: permits.heldBy(run) }]);
+  }
+}
+
+type Holding = NonNullable<RecoverReply["holding"]>[number];

@@ -1,0 +1,56 @@
+/**
+ * What a limit is counted by, and how much a task takes of it: a key, and amounts (units, weights). Checked
+ * when they are stored, evaluated by the shard for each task. The same names for both.
+ */
+import type { Json } from "../protocol/json.ts";
+import { MAX_KEY_LENGTH } from "../protocol/limits.ts";
+import type { ExpressionCache } from "./cache.ts";
+import type { Signature } from "./compile.ts";
+
+const STEP = { input: "any", metadata: "any", parents: "any" } as const;
+const RUN = { input: "any", metadata: "any" } as const;
+
+/** Of a step or a stored limit. */
+export const KEY = { variables: STEP, result: "key" } as const satisfies Signature;
+export const AMOUNT = { variables: STEP, result: "number" } as const satisfies Signature;
+
+/** Of a run: it has no parents' outputs yet. What these accept, `KEY` and `AMOUNT` evaluate alike. */
+export const RUN_KEY = { variables: RUN, result: "key" } as const satisfies Signature;
+export const RUN_AMOUNT = { variables: RUN, result: "number" } as const satisfies Signature;
+
+export type Evaluated<Value> = { ok: true; value: Value } | { ok: false; message: string };
+
+type TaskData = Readonly<Record<keyof typeof STEP, Json>>;
+
+/** A text as it is, a number as its shortest text. */
+export function evaluateKey(
+  keys: ExpressionCache<"key">,
+  source: string,
+  data: TaskData,
+): Evaluated<string> {
+  const compiled = keys.compile(source);
+  if (!compiled.ok) return fail(compiled.error.message);
+  const evaluated = compiled.expression.evaluate(data);
+  if (!evaluated.ok) return fail(evaluated.error.message);
+  const key = String(evaluated.value);
+  if (key.length <= MAX_KEY_LENGTH) return { ok: true, value: key };
+  return fail(`It has ${key.length} characters; a key has at most ${MAX_KEY_LENGTH}.`);
+}
+
+/** A number above zero. */
+export function evaluateAmount(
+  amounts: ExpressionCache<"number">,
+  source: string,
+  data: TaskData,
+): Evaluated<number> {
+  const compiled = amounts.compile(source);
+  if (!compiled.ok) return fail(compiled.error.message);
+  const evaluated = compiled.expression.evaluate(data);
+  if (!evaluated.ok) return fail(evaluated.error.message);
+  if (evaluated.value > 0) return { ok: true, value: evaluated.value };
+  return fail(`It answers ${evaluated.value}; it must be more than 0.`);
+}
+
+function fail(message: string): { ok: false; message: string } {
+  return { ok: false, message };
+}

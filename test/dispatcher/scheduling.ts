@@ -1,0 +1,154 @@
+/** A shard's scheduling parts without the shard: tasks come, start, end and are lost, limits change. */
+import type { ReadyRow } from "../../database/rows.ts";
+import type { LimitsRow, StepRow, VersionRow } from "../../database/definition-rows.ts";
+import { Backlog } from "../../durable-objects/dispatcher/backlog.ts";
+import { Buckets } from "../../durable-objects/dispatcher/buckets.ts";
+import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
+import { leaseKey } from "../../durable-objects/dispatcher/leases.ts";
+import { LimitBook } from "../../durable-objects/dispatcher/limit-book.ts";
+import { createLimitExpressions } from "../../durable-objects/dispatcher/limit-expressions.ts";
+import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
+import { Permits } from "../../durable-objects/dispatcher/permits.ts";
+import {
+  Roster,
+  type Session,
+  type SessionRecord,
+} from "../../durable-objects/dispatcher/roster.ts";
+import { type Scheduled, schedule } from "../../durable-objects/dispatcher/scheduler.ts";
+import { Turns } from "../../durable-objects/dispatcher/turns.ts";
+import { ReadyWindow } from "../../durable-objects/dispatcher/window.ts";
+import type { LimitUse } from "../../protocol/limit-bodies.ts";
+import type { Json } from "../../protocol/json.ts";
+import { readyTask, sessionRecord } from "./transitions.ts";
+
+export interface Running {
+  task: ReadyTask;
+  session: Session;
+}
+
+export interface Asked {
+  input?: Json;
+  action?: string;
+  priority?: number;
+  worker?: string;
+  /** Default one of its own. */
+  run?: string;
+}
+
+export class Scheduling {
+  readonly window = new ReadyWindow();
+  readonly backlog = new Backlog(this.window);
+  readonly turns = new Turns();
+  readonly roster = new Roster();
+  readonly permits = new Permits();
+  readonly buckets = new Buckets();
+  readonly book = new LimitBook();
+  readonly running = new Map<string, Running>();
+  now = 0;
+  #expressions = createLimitExpressions();
+  #version: VersionRow;
+  #step: Omit<StepRow, "action">;
+  #count = 0;
+  #limitsVersion = 0;
+
+  constructor(
+    limits: LimitUse[] = [],
+    ofRun: LimitUse[] = [],
+    step: NonNullable<StepRow["dispatch"]> = {},
+  ) {
+    this.#step = {
+      name: "step",
+      kind: "step",
+      isRoot: true,
+      children: [],
+      timeoutMs: 1_000,
+      dispatch: { ...step, ...(limits.length > 0 && { limits }) },
+    };
+    const dispatch = ofRun.length > 0 ? { dispatch: { limits: ofRun } } : {};
+    this.#version = {
+      id: "version",
+      workflow: "flow",
+      workflowId: "flow",
+      number: 1,
+      steps: [{ ...this.#step, action: "a" }],
+      ...dispatch,
+    };
+  }
+
+  connect(id: string, part: Partial<SessionRecord> = {}): Session {
+    return this.roster.join(sessionRecord(id, { actions: ["a", "b"], ...part }));
+  }
+
+  store(...limits: LimitsRow["limits"]): void {
+    this.book.replace({ version: ++this.#limitsVersion, limits });
+    for (const { id, run, input, priority, action, attempt } of this.window.remove(() => true)) {
+      this.#admit(id, attempt, {
+        input,
+        run,
+        action,
+        ...(typeof priority === "number" && { priority }),
+      });
+    }
+    this.turns.openAll();
+  }
+
+  /** A task becomes ready; its id. */
+  arrive(asked: Asked = {}): string {
+    const id = String(this.#count++).padStart(6, "0");
+    this.#admit(id, 1, asked);
+    return id;
+  }
+
+  schedule(): Scheduled {
+    const scheduled = schedule(this, this.now);
+    for (const { task, session } of scheduled.placements) {
+      this.running.set(task.id, { task, session });
+    }
+    return scheduled;
+  }
+
+  /** Ids of what starts now. */
+  start(): string[] {
+    return this.schedule().placements.map(({ task }) => task.id);
+  }
+
+  /** A task's attempt has ended; unless it is kept, so has its run. */
+  end(id: string, { keepsRun = false } = {}): ReadyTask | undefined {
+    const running = this.running.get(id);
+    if (running === undefined) return undefined;
+    this.running.delete(id);
+    const key = leaseKey({ task: id, attempt: running.task.attempt });
+    running.session.letGo(key);
+    this.permits.release(key);
+    if (!keepsRun) this.permits.release(running.task.run);
+    return running.task;
+  }
+
+  /** Its worker has vanished: it is ready again. */
+  lose(id: string): void {
+    const task = this.end(id, { keepsRun: true });
+    if (task === undefined) return;
+    const { input, run, action, priority } = task;
+    const asked = { input, run, action, ...(typeof priority === "number" && { priority }) };
+    this.#admit(id, task.attempt + 1, asked);
+  }
+
+  #admit(id: string, attempt: number, { action = "a", run, ...said }: Asked): void {
+    const data: Pick<ReadyRow, "input" | "metadata" | "parents"> = {
+      input: said.input ?? null,
+      metadata: {},
+      parents: {},
+    };
+    const asked = {
+      ...data,
+      ...(said.priority !== undefined && { priority: said.priority }),
+      ...(said.worker !== undefined && { worker: said.worker }),
+    };
+    const step = { ...this.#step, action };
+    const found = needsOf(asked, this.#version, step, this.book, this.#expressions);
+    if (!found.ok) throw new Error(found.message);
+    const part = { ...asked, run: run ?? `run-${id}`, attempt, needs: found.needs };
+    const lane = this.window.add(readyTask(id, action, { ...part, queuedAt: this.now }));
+    if (lane) this.turns.join(lane);
+  }
+}

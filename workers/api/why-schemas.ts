@@ -1,0 +1,68 @@
+/**
+ * The zod schema of why a task is not running, held to its type in `protocol/http.ts` by the compiler.
+ */
+import { z } from "@hono/zod-openapi";
+import type * as bodies from "../../protocol/limit-bodies.ts";
+import { FINISHED_TASK_STATES, TASK_STATES } from "../../protocol/states.ts";
+import { moment, runId, taskId } from "./fields.ts";
+import { limitHolderSchema } from "./limit-schemas.ts";
+
+const line = z
+  .object({ position: z.int(), length: z.int(), isExact: z.boolean() })
+  .openapi("LinePosition", {
+    description: "From 1, among those that wait for the same. Not exact: at least.",
+  }) satisfies z.ZodType<bodies.LinePosition>;
+
+const counted = { limit: z.string(), key: z.string(), line };
+
+const waitReason = z
+  .discriminatedUnion("kind", [
+    z.object({
+      kind: z.literal("running"),
+      worker: z.string().nullable(),
+      since: moment.nullable(),
+    }),
+    z.object({ kind: z.literal("finished"), state: z.enum(FINISHED_TASK_STATES) }),
+    z.object({ kind: z.literal("parents"), parents: z.array(z.string()) }),
+    z.object({ kind: z.literal("paused"), since: moment }),
+    z.object({ kind: z.literal("backoff"), until: moment }),
+    z.object({
+      kind: z.literal("concurrency"),
+      ...counted,
+      held: z.int(),
+      bound: z.int(),
+      holders: z.array(limitHolderSchema),
+    }),
+    z.object({
+      kind: z.literal("rate"),
+      ...counted,
+      units: z.number(),
+      availableAt: moment,
+      isPaused: z.boolean(),
+    }),
+    z.object({ kind: z.literal("no_worker"), action: z.string(), detail: z.string(), line }),
+    z.object({
+      kind: z.literal("no_free_slot"),
+      action: z.string(),
+      used: z.int(),
+      slots: z.int(),
+      line,
+    }),
+    z.object({ kind: z.literal("next") }),
+    z.object({ kind: z.literal("queue"), action: z.string(), line }),
+    z.object({ kind: z.literal("arriving") }),
+  ])
+  .openapi("WaitReason") satisfies z.ZodType<bodies.WaitReason>;
+
+export const whySchema = z
+  .object({
+    task: taskId,
+    run: runId,
+    step: z.string(),
+    state: z.enum(TASK_STATES),
+    sentence: z.string(),
+    reason: waitReason,
+  })
+  .openapi("Why") satisfies z.ZodType<bodies.Why>;
+
+export const taskParameters = z.object({ id: taskId });

@@ -1,0 +1,99 @@
+/**
+ * Why a task is not running, in one sentence: what stands in its way, since or until when, and what to do
+ * about it where something can be done. Says nothing that the reason does not. Pure.
+ */
+import type { LinePosition, WaitReason } from "../../protocol/limit-bodies.ts";
+
+/** Parents that the sentence names; the reason has all of them. */
+const MAX_NAMED = 5;
+
+export function sentenceOf(reason: WaitReason): string {
+  switch (reason.kind) {
+    case "running":
+      return ofRunning(reason);
+    case "finished":
+      return FINISHED[reason.state];
+    case "parents":
+      return `It waits until ${listed(reason.parents)} ${reason.parents.length === 1 ? "has" : "have"} completed.`;
+    case "paused":
+      return `Its run was started while the workflow was paused, which it has been since ${reason.since}, and begins when the workflow is resumed.`;
+    case "backoff":
+      return `Its last attempt failed, and the next is due at ${reason.until}.`;
+    case "concurrency":
+      return ofConcurrency(reason);
+    case "rate":
+      return ofRate(reason);
+    case "no_worker":
+      return `No worker that is connected can take action "${reason.action}" (${reason.detail}): connect one that can; ${place(reason.line)}.`;
+    case "no_free_slot":
+      return `The workers that could take action "${reason.action}" have too few free slots, ${reason.used} of ${reason.slots} being in use: connect more, or give them more slots; ${place(reason.line)}.`;
+    case "next":
+      return "Nothing stands in its way: it is given to a worker next.";
+    case "queue":
+      return `It waits in the queue of action "${reason.action}" behind tasks that came first; ${place(reason.line)}.`;
+    case "arriving":
+      return "It is ready, and on its way to the shard that gives it to a worker.";
+  }
+}
+
+const FINISHED: Record<Extract<WaitReason, { kind: "finished" }>["state"], string> = {
+  completed: "It has completed.",
+  failed: "It has failed for good: its error says why.",
+  cancelled: "It was cancelled, with its run or because a step before it failed.",
+  skipped: "It was skipped, and does not run.",
+};
+
+function ofRunning({ worker, since }: Extract<WaitReason, { kind: "running" }>): string {
+  const who = worker === null ? "A worker" : `Worker "${worker}"`;
+  return since === null ? `${who} has it.` : `${who} has had it since ${since}.`;
+}
+
+function ofConcurrency({
+  limit,
+  key,
+  held,
+  bound,
+  line,
+}: Extract<WaitReason, { kind: "concurrency" }>): string {
+  const which = limitName(limit, key);
+  const where = place(line);
+  const permits = `${held} of ${bound} permits are held`;
+  if (held < bound) return `It waits for its turn at ${which}: ${permits}; ${where}.`;
+  const until =
+    held === bound
+      ? "one must be released, or the limit raised"
+      : "none is given until enough are released, or the limit is raised";
+  return `It waits for ${which}: ${permits}, and ${until}; ${where}.`;
+}
+
+function ofRate({
+  limit,
+  key,
+  units,
+  availableAt,
+  isPaused,
+  line,
+}: Extract<WaitReason, { kind: "rate" }>): string {
+  const what = `${units} ${units === 1 ? "unit" : "units"} of ${limitName(limit, key)}`;
+  const paused = isPaused ? ", which a worker has paused because it met the real limit" : "";
+  return `It waits for ${what}${paused}: there is enough at ${availableAt} if nothing else takes it; ${place(line)}.`;
+}
+
+function limitName(limit: string, key: string): string {
+  return key === "" ? `limit "${limit}"` : `limit "${limit}" with key "${key}"`;
+}
+
+/** Where it stands; a position that is not exact is the least that is known. */
+function place({ position, length, isExact }: LinePosition): string {
+  return isExact
+    ? `it is number ${position} of ${length} in line`
+    : `it is number ${position} or later of at least ${length} in line`;
+}
+
+function listed(names: readonly string[]): string {
+  const quoted = names.slice(0, MAX_NAMED).map((name) => `"${name}"`);
+  const more = names.length - quoted.length;
+  if (more > 0) return `${quoted.join(", ")} and ${more} more`;
+  const last = quoted.pop() ?? "";
+  return quoted.length === 0 ? last : `${quoted.join(", ")} and ${last}`;
+}
