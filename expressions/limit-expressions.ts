@@ -3,7 +3,7 @@
  * when they are stored, evaluated by the shard for each task. The same names for both.
  */
 import type { Json } from "../protocol/json.ts";
-import { MAX_KEY_LENGTH } from "../protocol/limits.ts";
+import { MAX_KEY_LENGTH, MAX_RATE_UNITS } from "../protocol/limits.ts";
 import type { ExpressionCache } from "./cache.ts";
 import type { Signature } from "./compile.ts";
 
@@ -37,7 +37,7 @@ export function evaluateKey(
   return fail(`It has ${key.length} characters; a key has at most ${MAX_KEY_LENGTH}.`);
 }
 
-/** A number above zero. */
+/** A number above zero, and no more than a bucket could ever hold. */
 export function evaluateAmount(
   amounts: ExpressionCache<"number">,
   source: string,
@@ -47,8 +47,9 @@ export function evaluateAmount(
   if (!compiled.ok) return fail(compiled.error.message);
   const evaluated = compiled.expression.evaluate(data);
   if (!evaluated.ok) return fail(evaluated.error.message);
-  if (evaluated.value > 0) return { ok: true, value: evaluated.value };
-  return fail(`It answers ${evaluated.value}; it must be more than 0.`);
+  const { value } = evaluated;
+  if (value > 0 && value <= MAX_RATE_UNITS) return { ok: true, value };
+  return fail(`It answers ${value}; it must be more than 0 and at most ${MAX_RATE_UNITS}.`);
 }
 
 function fail(message: string): { ok: false; message: string } {

@@ -121,24 +121,19 @@ function ofWorkers(
 ): WaitReason | undefined {
   const offering = [...roster.offering(action)].filter(({ isTaking }) => isTaking);
   if (offering.length === 0) {
-    return {
-      kind: "no_worker",
-      action,
-      detail: `No worker that is connected and takes tasks has the action ${action}.`,
-      line,
-    };
+    return { kind: "no_worker", action, detail: "none that takes tasks offers it", line };
   }
   const suited = offering.filter((session) => suits(session, placing));
   if (suited.length === 0) {
     const isTied = placing.sticky === "hard" && placing.worker !== undefined;
     const detail = isTied
-      ? `Its run stays with the worker ${placing.worker}, which is not there.`
-      : `None of the ${offering.length} workers that have the action ${action} has the labels that it requires.`;
+      ? `its run stays with worker "${placing.worker}", which is not there or takes no tasks`
+      : "none that offers it has the labels that it requires";
     return { kind: "no_worker", action, detail, line };
   }
   const large = suited.filter(({ slots }) => slots >= placing.slots);
   if (large.length === 0) {
-    const detail = `It takes ${placing.slots} slots, more than any worker of the action ${action} has.`;
+    const detail = `it takes ${placing.slots} slots, more than any of them has`;
     return { kind: "no_worker", action, detail, line };
   }
   if (large.some(({ freeSlots }) => freeSlots >= placing.slots)) return undefined;
@@ -148,8 +143,8 @@ function ofWorkers(
 }
 
 /**
- * Among the tasks that wait for the same. Lanes take turns, so of another lane as many come first as are
- * before the task in its own: an estimate, when there are others.
+ * Among the tasks that wait for the same, and no later than it can be. Lanes take turns by their weights,
+ * so of each lane that comes before its own one task is sure to be earlier.
  */
 function positionOf(task: string, lane: Lane, { turns }: SchedulerParts): LinePosition {
   let before = 0;
@@ -159,14 +154,13 @@ function positionOf(task: string, lane: Lane, { turns }: SchedulerParts): LinePo
   }
   const line = { position: before + 1, length: lane.length, isExact: !lane.hasBacklog };
   if (lane.blockedOn === undefined) return line;
-  const earlier = new Set(turns.aheadOf(lane));
-  for (const other of turns.waitingFor(lane.blockedOn)) {
-    if (other === lane) continue;
-    line.length += other.length;
-    line.position += Math.min(other.length, earlier.has(other) ? before + 1 : before);
-    line.isExact = false;
-  }
-  return line;
+  const others = turns.waitingFor(lane.blockedOn).filter((other) => other !== lane);
+  if (others.length === 0) return line;
+  return {
+    position: line.position + turns.aheadOf(lane).length,
+    length: others.reduce((sum, { length }) => sum + length, line.length),
+    isExact: false,
+  };
 }
 
 function holdersOf(id: CountId, { permits }: SchedulerParts): LimitHolder[] {

@@ -8,7 +8,7 @@ import type { StepRow, VersionRow } from "../../database/definition-rows.ts";
 import type { Bound, LabelRequest, LimitUse, RateWindow } from "../../protocol/limit-bodies.ts";
 import type { Evaluated } from "../../expressions/limit-expressions.ts";
 import type { Json } from "../../protocol/json.ts";
-import { DEFAULT_PRIORITY } from "../../protocol/limits.ts";
+import { DEFAULT_PRIORITY, MAX_WEIGHT, MIN_WEIGHT } from "../../protocol/limits.ts";
 import type { LimitStrategy, Stickiness } from "../../protocol/states.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { type CountId, countId } from "./permits.ts";
@@ -115,7 +115,13 @@ export function needsOf(
   };
   return {
     ok: true,
-    needs: { needs, placing, priority, weight, lane: laneOf(needs, placing, priority) },
+    needs: {
+      needs,
+      placing,
+      priority,
+      weight: Math.min(MAX_WEIGHT, Math.max(MIN_WEIGHT, weight)), // whatever data and products make of it
+      lane: laneOf(needs, placing, priority),
+    },
   };
 }
 

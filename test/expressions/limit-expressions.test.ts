@@ -66,8 +66,9 @@ test.each([
 });
 
 test.each([
-  ["input.zero", "It answers 0; it must be more than 0."],
-  ["-1", "It answers -1; it must be more than 0."],
+  ["input.zero", "It answers 0; it must be more than 0 and at most 1000000000000."],
+  ["-1", "It answers -1; it must be more than 0 and at most 1000000000000."],
+  ["1e13", expect.stringContaining("at most 1000000000000")],
   ["input.customer", expect.stringContaining("must answer a number")],
   ["input.nobody", expect.any(String)],
   ["input.tokens / input.zero", expect.stringContaining("not finite")],

@@ -51,8 +51,8 @@ const SENTENCES: [WaitReason, string][] = [
     `It waits for 1 unit of limit "tokens", which a worker has paused because it met the real limit: there is enough at ${T} if nothing else takes it; it is number 3 of 10 in line.`,
   ],
   [
-    { kind: "no_worker", action: "w:a", detail: "nobody offers it", line },
-    'No worker that is connected can take action "w:a" (nobody offers it): connect one that can; it is number 3 of 10 in line.',
+    { kind: "no_worker", action: "w:a", detail: "none that takes tasks offers it", line },
+    'No worker that is connected can take action "w:a" (none that takes tasks offers it): connect one that can; it is number 3 of 10 in line.',
   ],
   [
     { kind: "no_free_slot", action: "w:a", used: 8, slots: 8, line },
