@@ -96,11 +96,13 @@ export class ShardAdmission {
 
   /** The task with what it needs; undefined: that can't be said, and the task fails. */
   #sorted(task: ReadyTask): ReadyTask | undefined {
-    const { versions, book, limitExpressions } = this.#state;
+    const { versions, book, limitExpressions, permits } = this.#state;
     const version = versions.find(task.version);
     const step = version?.steps[task.step];
     if (version === undefined || step === undefined) return task; // as it was sorted before
-    const found = needsOf(task, version, step, book, limitExpressions);
+    const found = needsOf(task, version, step, book, limitExpressions, (id) =>
+      permits.has(id, task.run),
+    );
     if (found.ok) return { ...task, needs: found.needs };
     this.#attempts.refuse(task, "invalid_key", found.message);
     return undefined;

@@ -69,12 +69,14 @@ export type NeedsOf = { ok: true; needs: TaskNeeds } | { ok: false; message: str
 
 type NeedyTask = Pick<ReadyRow, "priority" | "worker" | "input" | "metadata" | "parents">;
 
+/** @param holds What the task's run has already: its tasks don't wait for it. */
 export function needsOf(
   task: NeedyTask,
   version: VersionRow,
   step: StepRow,
   book: LimitBook,
   expressions: LimitExpressions,
+  holds: (id: CountId) => boolean = () => false,
 ): NeedsOf {
   const applying = book.applyingTo(step.action);
   const { dispatch: ofRun } = version;
@@ -113,6 +115,7 @@ export function needsOf(
     sticky: ofStep?.sticky,
     worker: task.worker ?? undefined,
   };
+  const awaited = needs.filter(({ isOfRun, id }) => !isOfRun || !holds(id));
   return {
     ok: true,
     needs: {
@@ -120,7 +123,7 @@ export function needsOf(
       placing,
       priority,
       weight: Math.min(MAX_WEIGHT, Math.max(MIN_WEIGHT, weight)), // whatever data and products make of it
-      lane: laneOf(needs, placing, priority),
+      lane: laneOf(awaited, placing, priority),
     },
   };
 }
@@ -195,7 +198,10 @@ function amountOf(
     : expressions.amount(amount, data);
 }
 
-/** A number of 53 bits for everything that tasks of one action may have to wait for. */
+/**
+ * A number of 53 bits for everything that tasks of one action may have to wait for. What a run holds is no
+ * part of it: its later tasks would stand behind runs that wait for it to end.
+ */
 function laneOf(needs: readonly Need[], placing: Placing, priority: number): number {
   const { slots, labels, sticky, worker } = placing;
   const parts: unknown[] = [priority, slots];

@@ -145,9 +145,12 @@ export class Scheduling {
       ...(said.worker !== undefined && { worker: said.worker }),
     };
     const step = { ...this.#step, action };
-    const found = needsOf(asked, this.#version, step, this.book, this.#expressions);
+    const ofRun = run ?? `run-${id}`;
+    const found = needsOf(asked, this.#version, step, this.book, this.#expressions, (count) =>
+      this.permits.has(count, ofRun),
+    );
     if (!found.ok) throw new Error(found.message);
-    const part = { ...asked, run: run ?? `run-${id}`, attempt, needs: found.needs };
+    const part = { ...asked, run: ofRun, attempt, needs: found.needs };
     const lane = this.window.add(readyTask(id, action, { ...part, queuedAt: this.now }));
     if (lane) this.turns.join(lane);
   }

@@ -189,6 +189,37 @@ test("a run holds its workflow's limit from its first task to its end", async ()
   await worker.receiveTask({ run: second, step: "a" });
 });
 
+test("a run that holds its workflow's limit is tried again while others wait for it", async () => {
+  const world = await createWorld();
+  const backoff = { initialMs: 1_000, jitter: 0 };
+  const steps = [{ name: "only", retries: 1, backoff }];
+  await world.register({ name: "job", limits: [{ concurrency: 1 }], steps });
+  const worker = await connect(world);
+  const [first = "", second = ""] = await start(world, "a", "b", "c");
+  worker.fail(await worker.receiveTask({ run: first }), "no");
+  await worker.receive("recorded");
+  await world.advance(1_000);
+  const again = await worker.receiveTask({ run: first });
+  expect(again.attempt).toBe(2);
+  worker.complete(again);
+  await worker.receiveTask({ run: second });
+});
+
+test("a run's later steps don't stand behind first steps that wait for it to end", async () => {
+  const world = await createWorld();
+  const action = "shared";
+  const steps = [
+    { name: "a", action },
+    { name: "b", action, parents: ["a"] },
+  ];
+  await world.register({ name: "job", limits: [{ concurrency: 1 }], steps });
+  const worker = await world.connectWorker({ actions: [action], slots: 9 });
+  const [first = "", second = ""] = await start(world, "a", "b", "c");
+  worker.complete(await worker.receiveTask({ run: first, step: "a" }));
+  worker.complete(await worker.receiveTask({ run: first, step: "b" }));
+  await worker.receiveTask({ run: second, step: "a" });
+});
+
 test("the strategy cancel-newest cancels the run that finds its limit full", async () => {
   const world = await begin([], [{ ...BY_CUSTOMER, concurrency: 1, strategy: "cancel-newest" }]);
   const worker = await connect(world);
