@@ -16,6 +16,8 @@ export class ShardDatabase {
   #config: DatabaseConfig;
   #idle: HeldConnection[] = [];
   #busy = new Set<HeldConnection>();
+  /** Statements on their way, or waiting for a connection to open. */
+  #underWay = 0;
   #usedAt = 0;
   #givenUp = giveUpSignal();
 
@@ -23,9 +25,9 @@ export class ShardDatabase {
     this.#config = config;
   }
 
-  /** When an open connection was last used; undefined when none is open. */
+  /** When a statement last began or ended; undefined when none is on its way and no connection open. */
   get connectionUsedAt(): number | undefined {
-    return this.#idle.length + this.#busy.size > 0 ? this.#usedAt : undefined;
+    return this.#idle.length + this.#underWay > 0 ? this.#usedAt : undefined;
   }
 
   async commit(request: string): Promise<CommitAnswer> {
@@ -45,8 +47,19 @@ export class ShardDatabase {
     this.#busy.clear();
   }
 
-  #send(name: string, text: string, parameters: unknown[]): Promise<Record<string, unknown>[]> {
-    return Promise.race([this.#run(name, text, parameters), this.#givenUp.promise]);
+  async #send(
+    name: string,
+    text: string,
+    parameters: unknown[],
+  ): Promise<Record<string, unknown>[]> {
+    this.#underWay++;
+    this.#usedAt = Date.now();
+    try {
+      return await Promise.race([this.#run(name, text, parameters), this.#givenUp.promise]);
+    } finally {
+      this.#underWay--;
+      this.#usedAt = Date.now();
+    }
   }
 
   async #run(
@@ -66,7 +79,6 @@ export class ShardDatabase {
     try {
       return await connection.query(name, text, parameters);
     } finally {
-      this.#usedAt = Date.now();
       this.#busy.delete(connection);
       if (connection.isOpen) this.#idle.push(connection);
     }

@@ -118,6 +118,8 @@ export class ShardCommits {
   async ensureVersions(ids: Iterable<string>): Promise<void> {
     const missing = this.#state.versions.missing(ids);
     if (missing.length === 0) return;
+    // A start reads them before it has a commit: what doesn't answer is given up all the same.
+    this.#surroundings.arm(Date.now() + COMMIT_TIMEOUT_MS);
     const { tenant } = this.#state.name;
     this.#state.versions.add(await readVersions(this.#database.query, tenant, missing));
   }

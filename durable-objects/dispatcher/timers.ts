@@ -20,7 +20,7 @@ export interface TimerParts {
   turns: Turns;
   agenda: Agenda;
   pendingCalls: PendingCalls;
-  /** When Postgres last answered; undefined when no connection is open. */
+  /** When Postgres was last asked, or answered; undefined when nothing is to be closed. */
   connectionUsedAt: number | undefined;
   /** When recovery needs attention. */
   recoveryDue: number;

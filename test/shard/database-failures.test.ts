@@ -129,6 +129,24 @@ test("a shard that can't recover tries again until it can", async () => {
   await worker.receiveTask({ run: run.id, attempt: 1 });
 });
 
+test("a start that no connection opens for is given up and repeated, and the late connection closes", async () => {
+  const { world, worker } = await begin();
+  await world.advance(COMMIT_TIMEOUT_MS); // it rests
+  expect(await world.alarmAt()).toBeNull();
+  traffic.holdOpenings(true);
+  const started = world.startRun({ workflow: "chain" });
+  await traffic.opening(1);
+  await world.advance(COMMIT_TIMEOUT_MS, { isStuck: true });
+  await traffic.opening(2); // another try
+  traffic.holdOpenings(false);
+  const { id } = await started;
+  await world.settled();
+  expect(traffic.connections).toBe(1);
+  worker.complete(await worker.receiveTask({ run: id }));
+  await worker.receive("recorded");
+  await finish({ world, worker }, id);
+});
+
 test("a shard with more to commit than it may hold refuses calls until it has caught up", async () => {
   const { world, worker } = await begin();
   const held = await world.holdCommits();

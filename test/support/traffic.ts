@@ -20,6 +20,7 @@ class Traffic {
   #sent = 0;
   #received = 0;
   #answersToLose = 0;
+  #areOpeningsHeld = false;
 
   /** Connections that are open now. */
   get connections(): number {
@@ -37,6 +38,20 @@ class Traffic {
   /** The answers of the next commits arrive at nobody, although the commits land. */
   loseAnswers(count: number): void {
     this.#answersToLose += count;
+  }
+
+  /** A connection that begins to open now goes on opening for as long as this is true. */
+  holdOpenings(areHeld: boolean): void {
+    this.#areOpeningsHeld = areHeld;
+  }
+
+  /** Waits until this many connections are being opened. */
+  async opening(count: number): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    while (this.#opening < count) {
+      if (performance.now() > deadline) throw new Error(`${this.#describe()}, not ${count}`);
+      await scheduler.wait(1);
+    }
   }
 
   /** A fake worker has sent something that its shard's handlers will hear of. */
@@ -63,6 +78,7 @@ class Traffic {
     this.#opening = 0;
     this.#sent = this.#received = 0;
     this.#answersToLose = 0;
+    this.#areOpeningsHeld = false;
   }
 
   /** Waits until every message has been heard and every statement answered. */
@@ -100,6 +116,7 @@ class Traffic {
     HeldConnection.open = async (config, onLost) => {
       traffic.#opening++;
       try {
+        while (traffic.#areOpeningsHeld) await scheduler.wait(1);
         const connection: HeldConnection = await open.call(HeldConnection, config, () => {
           traffic.#drop(connection);
           onLost();
