@@ -191,7 +191,8 @@ export interface WorkingFrame extends AttemptRef {
 
 /**
  * What the attempt has really taken of a rate limit, in place of what was reserved for it. Once for
- * each limit, before its result; not acknowledged. Without it the whole reserve is taken.
+ * each limit, before its result. Not acknowledged: sent again on every socket until the result is
+ * answered, and only the first counts. Without it the whole reserve is taken.
  */
 export interface SettleFrame extends AttemptRef {
   type: "settle";

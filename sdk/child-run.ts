@@ -11,7 +11,7 @@ import {
   MAX_PAYLOAD_BYTES,
 } from "../protocol/limits.ts";
 import { DefinitionError, RunFailedError, SkeinError } from "./errors.ts";
-import { byteLength, encodeJson, exceedsBytes } from "./json.ts";
+import { byteLength, encodeJson, exceedsBytes, isStorable } from "./json.ts";
 import type { Runs } from "./runs.ts";
 import type { Attempt } from "./session/attempt.ts";
 import type { Child, ChildWaitOptions, Spawn } from "./session/child.ts";
@@ -140,8 +140,4 @@ function checkMetadata(metadata: Metadata, what: string): void {
   throw new DefinitionError(
     `The metadata of ${what} is too large: it may be ${MAX_METADATA_BYTES} bytes of JSON`,
   );
-}
-
-function isStorable(text: unknown): boolean {
-  return typeof text === "string" && !text.includes("\0") && text.isWellFormed();
 }

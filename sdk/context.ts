@@ -3,7 +3,7 @@
  * the object behind them; what an attempt's life looks like is `session/attempt.ts`.
  */
 import type { Json, Metadata } from "../protocol/json.ts";
-import { MAX_RATE_PAUSE_MS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
+import { MAX_RATE_PAUSE_MS, MAX_RATE_UNITS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
 import type { StepFailure } from "../protocol/session.ts";
 import {
   type ChildRun,
@@ -12,7 +12,7 @@ import {
   type SpawnItem,
   type SpawnOptions,
 } from "./child-run.ts";
-import { type Duration, durationMs } from "./duration.ts";
+import { type Duration, durationMs, readDuration } from "./duration.ts";
 import { DefinitionError, RateLimitedError } from "./errors.ts";
 import type { Runs } from "./runs.ts";
 import type { Attempt } from "./session/attempt.ts";
@@ -83,8 +83,11 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
   /**
    * Says what the attempt has really taken of a rate limit, in place of the units that were reserved for
    * it: the rest is for others at once, and what was too much is owed. Once a limit, while the handler
-   * runs; without it the whole reserve is taken. Throws `DefinitionError` for a limit that this step is
-   * not under, a number below 0, or a second settlement.
+   * runs; without it the whole reserve is taken. `limit` is a stored limit's name; one that is written in
+   * the step is named `WORKFLOW:STEP#1`, counted from 1. The workflow's own are the run's, not the attempt's.
+   *
+   * Throws `DefinitionError` for a limit that this attempt is not under, a number below 0 or over
+   * 10¹², or a second settlement; and what `signal` was aborted with when the attempt is over.
    *
    * @example
    * const answer = await openai.chat(ctx.input, { signal: ctx.signal });
@@ -94,7 +97,9 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
   /**
    * Ends the attempt because its provider has said "not now": the limit's key (without a name: of every
    * rate limit of the step) gives nothing for so long, to any worker, and the task is put back without
-   * spending a retry. At most 1d.
+   * spending a retry. Where there is no such limit only the task waits. A negative time is 0, and one
+   * over 1d is 1d. Throws `DefinitionError` for a limit that this attempt is not under, or a time that
+   * can't be read.
    *
    * @example
    * if (answer.status === 429) ctx.rateLimited("openai-tokens", { retryAfter: "20s" });
@@ -194,8 +199,10 @@ export class AttemptContext implements FailureContext {
 
   settle(limit: string, used: number): void {
     this.#checkLimit(limit);
-    if (!Number.isFinite(used) || used < 0) {
-      throw new DefinitionError(`Step "${this.step}" settles ${used} units: give 0 or more`);
+    if (!(used >= 0 && used <= MAX_RATE_UNITS)) {
+      throw new DefinitionError(
+        `Step "${this.step}" settles ${used} units of "${limit}": give a number from 0 to ${MAX_RATE_UNITS}`,
+      );
     }
     this.#attempt.throwIfOver();
     this.#attempt.settle(limit, used);
@@ -208,9 +215,14 @@ export class AttemptContext implements FailureContext {
   ): never {
     const [limit, { retryAfter }] = said.length === 2 ? said : [undefined, ...said];
     if (limit !== undefined) this.#checkLimit(limit);
-    const what = `The retryAfter of step "${this.step}"`;
-    const bounds = { minimumMs: 0, maximumMs: MAX_RATE_PAUSE_MS };
-    throw new RateLimitedError(limit, durationMs(retryAfter, what, bounds));
+    const waitMs = readDuration(retryAfter);
+    if (Number.isNaN(waitMs)) {
+      throw new DefinitionError(
+        `The retryAfter of step "${this.step}" is "${retryAfter}": give milliseconds, or a text such as "30s" or "5m"`,
+      );
+    }
+    // The number is the provider's: one that is out of bounds must not cost the task.
+    throw new RateLimitedError(limit, Math.ceil(Math.min(MAX_RATE_PAUSE_MS, Math.max(0, waitMs))));
   }
 
   spawn<ChildInput, Value, Result>(

@@ -144,6 +144,7 @@ export class RateLimitedError extends Error {
   readonly limit: string | undefined;
   readonly retryAfterMs: number;
 
+  /** @internal Use `ctx.rateLimited`, which holds both to what a shard takes. */
   constructor(limit: string | undefined, retryAfterMs: number) {
     super(`The task is put back for ${retryAfterMs} ms: it met ${limit ?? "a rate limit"}`);
     this.limit = limit;

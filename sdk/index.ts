@@ -60,7 +60,8 @@ export {
   SkeinError,
   TaskAbortedError,
 } from "./errors.ts";
-export type { LabelOptions, LimitOptions, RateOptions } from "./limits.ts";
+export type { LabelOptions, Labels } from "./labels.ts";
+export type { LimitOptions, RateOptions } from "./limits.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";

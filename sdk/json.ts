@@ -22,6 +22,11 @@ export function encodeJson(value: unknown, what: string): string {
   }
 }
 
+/** Whether it is a text that Postgres can hold: without U+0000 and halves of characters. */
+export function isStorable(text: unknown): text is string {
+  return typeof text === "string" && !text.includes("\0") && text.isWellFormed();
+}
+
 /** Bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return encoder.encode(text).length;

@@ -2,17 +2,17 @@
  * Limits as they are written in a workflow or a step: checked here, where they are written, and turned
  * into milliseconds. What an expression means only the server knows.
  */
-import type { LabelRequest, LimitUse, RateWindow } from "../protocol/limit-bodies.ts";
+import type { LimitUse, RateWindow } from "../protocol/limit-bodies.ts";
 import {
   MAX_CONCURRENCY,
   MAX_KEY_LENGTH,
-  MAX_LABELS,
   MAX_LIMIT_USES,
   MAX_RATE_UNITS,
   MAX_RATE_WINDOW_MS,
   MAX_RATE_WINDOWS,
   MAX_SESSION_SLOTS,
   MAX_WEIGHT,
+  MIN_WEIGHT,
   PRIORITIES,
 } from "../protocol/limits.ts";
 import type { LimitStrategy } from "../protocol/states.ts";
@@ -63,7 +63,7 @@ export interface LimitOptions {
   fallbackKey?: string | undefined;
   /** What one task takes of a rate: a number, or CEL. Default 1. See `ctx.settle`. */
   units?: number | string | undefined;
-  /** The key's share beside other keys that wait: a number, or CEL. Default 1, at most 1,000. */
+  /** The key's share beside other keys that wait: a number, or CEL. Default 1; from 0.001 to 1,000. */
   weight?: number | string | undefined;
   /**
    * When a concurrency is full: `queue` (the default) waits, `cancel-newest` cancels the run that
@@ -71,9 +71,6 @@ export interface LimitOptions {
    */
   strategy?: LimitStrategy | undefined;
 }
-
-/** What a step asks of its workers' labels: a value that must be met, or more exactly. */
-export type LabelOptions = Readonly<Record<string, string | number | LabelRequest>>;
 
 const KEY = "input.customer";
 
@@ -94,19 +91,11 @@ function checkedLimit(options: LimitOptions, of: string): LimitUse {
       `${of} has several bounds: say limit, concurrency or rate, one of them`,
     );
   }
-  if (bounds === 0 && key === undefined) {
+  if (limit === undefined) checkOwn(options, of);
+  if (fallbackKey === "" || (fallbackKey?.length ?? 0) > MAX_KEY_LENGTH) {
     throw new DefinitionError(
-      `${of} bounds nothing: say limit, concurrency or rate, or a key to be fair`,
+      `The fallbackKey of ${of} must have 1 to ${MAX_KEY_LENGTH} characters`,
     );
-  }
-  if (units !== undefined && concurrency !== undefined) {
-    throw new DefinitionError(`${of} has units, which a concurrency doesn't count: give it a rate`);
-  }
-  if (strategy !== undefined && rate !== undefined) {
-    throw new DefinitionError(`${of} has a strategy, and a rate never has one: its tasks wait`);
-  }
-  if (fallbackKey !== undefined && fallbackKey.length > MAX_KEY_LENGTH) {
-    throw new DefinitionError(`The fallbackKey of ${of} is too long: at most ${MAX_KEY_LENGTH}`);
   }
   return {
     ...(limit !== undefined && { limit }),
@@ -120,10 +109,33 @@ function checkedLimit(options: LimitOptions, of: string): LimitUse {
       units: checkedAmount(units, `The units of ${of}`, MAX_RATE_UNITS),
     }),
     ...(weight !== undefined && {
-      weight: checkedAmount(weight, `The weight of ${of}`, MAX_WEIGHT),
+      weight: checkedAmount(weight, `The weight of ${of}`, MAX_WEIGHT, MIN_WEIGHT),
     }),
     ...(strategy !== undefined && { strategy }),
   };
+}
+
+/** What a limit that is not stored may say: of a stored one, only the server knows what it bounds. */
+function checkOwn(
+  { concurrency, rate, key, fallbackKey, units, strategy }: LimitOptions,
+  of: string,
+): void {
+  if (concurrency === undefined && rate === undefined && key === undefined) {
+    throw new DefinitionError(
+      `${of} bounds nothing: say limit, concurrency or rate, or a key to be fair`,
+    );
+  }
+  if (fallbackKey !== undefined && key === undefined) {
+    throw new DefinitionError(`${of} has a fallbackKey and no key: give it the key, or neither`);
+  }
+  if (units !== undefined && rate === undefined) {
+    throw new DefinitionError(`${of} has units, which only a rate counts: give it a rate`);
+  }
+  if (strategy !== undefined && concurrency === undefined) {
+    throw new DefinitionError(
+      `${of} has a strategy, which only a concurrency has: what waits for a rate always waits`,
+    );
+  }
 }
 
 /** The windows as they are stored. */
@@ -134,7 +146,7 @@ export function checkedRate(rate: RateOptions | readonly RateOptions[], of: stri
       `The rate of ${of} has ${windows.length} windows: from 1 to ${MAX_RATE_WINDOWS}`,
     );
   }
-  return windows.map(({ units, per, burst }) => {
+  const checked = windows.map(({ units, per, burst }): RateWindow => {
     const window = {
       units: checkedNumber(units, `The units of a rate of ${of}`, MAX_RATE_UNITS),
       perMs: durationMs(per, `The per of a rate of ${of}`, { maximumMs: MAX_RATE_WINDOW_MS }),
@@ -145,6 +157,12 @@ export function checkedRate(rate: RateOptions | readonly RateOptions[], of: stri
       burst: checkedNumber(burst, `The burst of a rate of ${of}`, MAX_RATE_UNITS),
     };
   });
+  const lengths = checked.map(({ perMs }) => perMs);
+  const repeated = lengths.find((perMs, index) => lengths.indexOf(perMs) !== index);
+  if (repeated === undefined) return checked;
+  throw new DefinitionError(
+    `The rate of ${of} has two windows of ${repeated} ms: keep one of them`,
+  );
 }
 
 export function checkedPriority(priority: number, of: string): number {
@@ -158,43 +176,22 @@ export function checkedStepSlots(slots: number, of: string): number {
   return checkedCount(slots, `The slots of ${of}`, MAX_SESSION_SLOTS);
 }
 
-/** Labels that a step asks for: a value alone is required. */
-export function checkedLabelRequests(
-  labels: LabelOptions,
-  of: string,
-): { [label: string]: LabelRequest } {
-  if (Object.keys(labels).length > MAX_LABELS) {
-    throw new DefinitionError(`${of} asks for too many labels: at most ${MAX_LABELS}`);
-  }
-  return Object.fromEntries(
-    Object.entries(labels).map(([label, asked]) => [
-      label,
-      typeof asked === "object" ? asked : { value: asked, isRequired: true },
-    ]),
-  );
-}
-
-/** Labels that a worker has. */
-export function checkedLabels(labels: { readonly [label: string]: string | number }): {
-  [label: string]: string | number;
-} {
-  const entries = Object.entries(labels);
-  const wrong = entries.find(([, value]) => typeof value !== "string" && !Number.isFinite(value));
-  if (wrong) {
-    throw new DefinitionError(`The label "${wrong[0]}" of a worker is no text and no number`);
-  }
-  if (entries.length <= MAX_LABELS) return Object.fromEntries(entries);
-  throw new DefinitionError(`A worker has ${entries.length} labels: use at most ${MAX_LABELS}`);
-}
-
-function checkedAmount(amount: number | string, what: string, most: number): number | string {
+function checkedAmount(
+  amount: number | string,
+  what: string,
+  most: number,
+  least?: number,
+): number | string {
   if (typeof amount === "string") return checkedExpression(amount, what, "input.maxTokens");
-  return checkedNumber(amount, what, most);
+  return checkedNumber(amount, what, most, least);
 }
 
-function checkedNumber(value: number, what: string, most: number): number {
-  if (Number.isFinite(value) && value > 0 && value <= most) return value;
-  throw new DefinitionError(`${what} is ${value}: it must be more than 0, and at most ${most}`);
+/** Without a `least` it need only be more than 0. */
+function checkedNumber(value: number, what: string, most: number, least?: number): number {
+  const isEnough = least === undefined ? value > 0 : value >= least;
+  if (Number.isFinite(value) && isEnough && value <= most) return value;
+  const from = least === undefined ? "more than 0" : `at least ${least}`;
+  throw new DefinitionError(`${what} is ${value}: it must be ${from}, and at most ${most}`);
 }
 
 function checkedCount(value: number, what: string, most: number): number {

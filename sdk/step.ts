@@ -8,13 +8,8 @@ import type { FailureContext, TaskContext } from "./context.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
-import {
-  checkedLabelRequests,
-  checkedLimits,
-  checkedStepSlots,
-  type LabelOptions,
-  type LimitOptions,
-} from "./limits.ts";
+import { checkedLabelRequests, type LabelOptions } from "./labels.ts";
+import { checkedLimits, checkedStepSlots, type LimitOptions } from "./limits.ts";
 import { checkAction } from "./names.ts";
 import { type ExecutionOptions, executionPolicy } from "./policy.ts";
 

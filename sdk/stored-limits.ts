@@ -28,17 +28,26 @@ export interface OverrideOptions extends BoundOptions {
   weight?: number | undefined;
 }
 
+/**
+ * A limit as it is stored, whole: what is left out of a later `put` is gone.
+ *
+ * @example
+ * { rate: { units: 90_000, per: "1m" }, key: "input.customer", fallbackKey: "nobody" }
+ */
 export interface PutLimitOptions extends BoundOptions {
-  /** For people. */
+  /** For people; shown beside the name. */
   description?: string | undefined;
   /** CEL: what it is counted by, where a use has no key of its own. Default one count for all. */
   key?: string | undefined;
+  /** The key where that can't be evaluated. Without one the run fails with `invalid_key`. */
   fallbackKey?: string | undefined;
-  /** Of a rate: what a task takes, where a use doesn't say. Default 1. */
+  /** Of a rate: what a task takes, where a use doesn't say: a number, or CEL. Default 1. */
   units?: LimitUse["units"];
+  /** Of a concurrency: what happens when it is full. Default `queue`: what finds it full waits. */
   strategy?: LimitStrategy | undefined;
   /** Tasks that are under it without naming it. Default those that name it. */
   appliesTo?: { tenant: true } | { action: string } | undefined;
+  /** Other bounds or shares of some keys, at most 100; the first that fits a key counts. Default none. */
   overrides?: readonly OverrideOptions[] | undefined;
 }
 
@@ -51,7 +60,8 @@ export class StoredLimits {
 
   /**
    * Stores a limit, or changes it: a raised one dispatches at once, a lowered one lets what runs
-   * finish. Throws `SkeinError` `invalid_request`, `too_many_limits`.
+   * finish. Throws `DefinitionError` for a rate that can't be, `SkeinError` `invalid_request` or
+   * `too_many_limits` (1,000 a tenant).
    *
    * @example
    * await skein.limits.put("openai-tokens", {
@@ -68,12 +78,19 @@ export class StoredLimits {
     return await this.#http.request("PUT", limitPath(name), { body, signal });
   }
 
-  /** A limit, who holds it and how many wait, by key. Throws `SkeinError` `limit_not_found`. */
+  /**
+   * A limit and how it is used now: for each of its busiest keys, at most 100, who holds it and how
+   * many wait. Throws `SkeinError` `limit_not_found`.
+   *
+   * @example
+   * const { keys } = await skein.limits.get("openai-tokens");
+   * for (const { key, waiting, pausedUntil } of keys) console.log(key, waiting, pausedUntil);
+   */
   async get(name: string, { signal }: CallOptions = {}): Promise<LimitState> {
     return await this.#http.request("GET", limitPath(name), { signal });
   }
 
-  /** A page of limits, by name. */
+  /** A page of limits, by name: 50, or `limit`, at most 200. */
   async list({
     cursor,
     limit,
@@ -84,7 +101,10 @@ export class StoredLimits {
     return await this.#http.request("GET", "/limits", { query: { cursor, limit }, signal });
   }
 
-  /** Deletes a limit. Throws `SkeinError` `limit_in_use` while a workflow's active version names it. */
+  /**
+   * Deletes a limit. Throws `SkeinError` `limit_in_use` while a workflow's active version names it, and
+   * `limit_not_found`, also when an earlier sending of the same call has deleted it.
+   */
   async delete(name: string, { signal }: CallOptions = {}): Promise<void> {
     await this.#http.request("DELETE", limitPath(name), { signal });
   }

@@ -13,7 +13,7 @@ import { Client } from "./client.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError, SkeinError } from "./errors.ts";
 import { type AnyWorkflow, executor, handlersOf } from "./execute.ts";
-import { checkedLabels } from "./limits.ts";
+import { checkedLabels, type Labels } from "./labels.ts";
 import { environment, hostProcess, pause } from "./platform.ts";
 import { consoleReport, noReport, type Report } from "./report.ts";
 import type { Greeting } from "./session/connection.ts";
@@ -39,7 +39,7 @@ export interface WorkerOptions {
   /** For people: shown with every attempt. Default: the host's name and the process' number. */
   name?: string | undefined;
   /** What steps can ask for in their `labels`: texts and numbers, at most 50. Default none. */
-  labels?: { readonly [label: string]: string | number } | undefined;
+  labels?: Labels | undefined;
   /** Signals that stop it; the second one forces. Default SIGTERM and SIGINT; `[]` for none. */
   signals?: readonly string[] | undefined;
   /** Milliseconds that running handlers have to end when it stops. Default 30,000. */
@@ -80,7 +80,7 @@ export class Worker {
   readonly #client: Client;
   readonly #report: Report;
   /** What hello says of it, but for the versions, which registering tells. */
-  readonly #greeting: Omit<Greeting, "versions">;
+  #greeting: Omit<Greeting, "versions">;
   readonly #inFlight: InFlight;
   readonly #stopping = new AbortController();
   readonly #forcing = new AbortController();
@@ -162,6 +162,19 @@ export class Worker {
   /** Takes tasks again, also when it was Skein that paused it. */
   resume(): void {
     this.#setPaused(false);
+  }
+
+  /**
+   * Its labels are these from now on, in place of all that it had; tasks that it has go on. It may be
+   * told before it is started. Throws `DefinitionError` for labels that can't be.
+   *
+   * @example
+   * gpu.setLabels({ model: "llama", memory: 24 }); // another model is loaded now
+   */
+  setLabels(labels: Labels): void {
+    const checked = checkedLabels(labels);
+    this.#greeting = { ...this.#greeting, labels: checked };
+    this.#fleet?.setLabels(checked);
   }
 
   async #start(): Promise<void> {

@@ -50,7 +50,7 @@ export class Attempt {
   #log: AttemptLog | null = null;
   #deadline: Deadline | null = null;
   #children: Children | null = null;
-  #settled: Set<string> | null = null;
+  #settlements: Map<string, string> | null = null;
 
   constructor(frame: TaskFrame, route: Route, slots: Slots<Attempt>) {
     this.frame = frame;
@@ -86,16 +86,20 @@ export class Attempt {
     return this.#children;
   }
 
-  /** Sends what has been taken of a limit, once. */
+  /** Says what has been taken of a limit, once. */
   settle(limit: string, used: number): void {
-    this.#settled ??= new Set();
-    if (this.#settled.has(limit)) {
+    this.#settlements ??= new Map();
+    if (this.#settlements.has(limit)) {
       throw new DefinitionError(`Step "${this.frame.step}" settles "${limit}" twice: say it once`);
     }
-    this.#settled.add(limit);
-    this.route.send(
-      `{"type":"settle",${this.refText},"limit":${JSON.stringify(limit)},"used":${used}}`,
-    );
+    const frame = `{"type":"settle",${this.refText},"limit":${JSON.stringify(limit)},"used":${used}}`;
+    this.#settlements.set(limit, frame);
+    this.route.send(frame);
+  }
+
+  /** Says it again, on a new socket: nobody answers it, and the second changes nothing. */
+  repeatSettlements(): void {
+    for (const frame of this.#settlements?.values() ?? []) this.route.send(frame);
   }
 
   /** Aborts the handler; the first reason stays. */

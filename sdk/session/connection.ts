@@ -9,6 +9,7 @@ import {
   type AttemptRef,
   type ErrorFrame,
   type HelloFrame,
+  type LabelsFrame,
   type Message,
   PING,
   PONG,
@@ -19,6 +20,7 @@ import {
   type WelcomeFrame,
 } from "../../protocol/session.ts";
 import { SessionError } from "../errors.ts";
+import type { Labels } from "../labels.ts";
 import { pause } from "../platform.ts";
 import type { Report } from "../report.ts";
 import type { Attempt, Route } from "./attempt.ts";
@@ -67,6 +69,7 @@ export class Connection implements Route {
   readonly #outbox = new Outbox();
   readonly #ending = new AbortController();
   #slots: number;
+  #labels: Labels | undefined;
   #socket: Socket | null = null;
   #session: string | undefined;
   #welcome: WelcomeFrame | null = null;
@@ -79,12 +82,15 @@ export class Connection implements Route {
   #isPaused = false;
   /** It was paused or resumed while the shard could not be told. */
   #owesPause = false;
+  /** Its labels have changed since hello, and the shard could not be told. */
+  #owesLabels = false;
   #isDraining = false;
   #isReady: () => void = () => undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#slots = options.slots;
+    this.#labels = options.greeting.labels;
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;
     });
@@ -109,6 +115,13 @@ export class Connection implements Route {
     if (slots === this.#slots) return;
     this.#slots = slots;
     this.#socket?.drop("the worker's slots have been divided anew");
+  }
+
+  /** Offers other labels: at once, with the welcome that is awaited, or in the next hello. */
+  setLabels(labels: Labels): void {
+    this.#labels = labels;
+    this.#owesLabels = this.#isGreeting;
+    this.send(JSON.stringify({ type: "labels", labels } satisfies LabelsFrame));
   }
 
   /** Asks the shard for no tasks, now and after every reconnect, or for tasks again. */
@@ -203,6 +216,7 @@ export class Connection implements Route {
     const hello: HelloFrame = {
       type: "hello",
       ...greeting,
+      ...(this.#labels === undefined ? {} : { labels: this.#labels }),
       slots: this.#slots,
       ...(this.#session === undefined ? {} : { session: this.#session }),
       running: inFlight.attemptsOf(this),
@@ -210,6 +224,7 @@ export class Connection implements Route {
     };
     this.#helloAt = Date.now();
     this.#isGreeting = true;
+    this.#owesLabels = false;
     socket.send(messageText([JSON.stringify(hello)]));
   }
 
@@ -296,6 +311,7 @@ export class Connection implements Route {
     for (const ref of welcome.stale) this.#disown(ref);
     this.#outbox.open((message) => socket.send(message));
     inFlight.repeat(this);
+    if (this.#owesLabels && this.#labels !== undefined) this.setLabels(this.#labels);
     if (this.#isDraining) this.drain();
     report("info", `connected to shard ${shard.number} with ${this.#slots} slots`);
     this.#isReady();

@@ -4,6 +4,7 @@
  */
 import type { Shard } from "../../protocol/http.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
+import type { Labels } from "../labels.ts";
 import type { InFlight } from "./in-flight.ts";
 
 export interface FleetOptions extends Omit<
@@ -20,6 +21,8 @@ export class Fleet {
   readonly #connections = new Map<number, Connection>();
   #isPaused = false;
   #isDraining = false;
+  /** What they were set to since the greeting; null: never. */
+  #labels: Labels | null = null;
   #refresh: Promise<void> | null = null;
 
   constructor(options: FleetOptions) {
@@ -51,6 +54,11 @@ export class Fleet {
     for (const connection of this.#connections.values()) connection.pause(isPaused);
   }
 
+  setLabels(labels: Labels): void {
+    this.#labels = labels;
+    for (const connection of this.#connections.values()) connection.setLabels(labels);
+  }
+
   drain(): void {
     this.#isDraining = true;
     for (const connection of this.#connections.values()) connection.drain();
@@ -70,6 +78,7 @@ export class Fleet {
       checkShards: () => this.#checkShards(),
       onShards: () => void this.#checkShards().catch(() => undefined), // Asked again at a reconnect.
     });
+    if (this.#labels !== null) connection.setLabels(this.#labels);
     if (this.#isPaused) connection.pause(true);
     if (this.#isDraining) connection.drain();
     return connection;

@@ -92,9 +92,13 @@ export class InFlight {
     return this.#ofRoute(route).map(({ frame: { task, attempt } }) => ({ task, attempt }));
   }
 
-  /** Says again what a connection's shard has not answered: results, and what handlers ask for. */
+  /**
+   * Says again what a connection's shard may not have heard: what was used, which it would not believe
+   * after the result, then results, and what handlers ask for.
+   */
   repeat(route: Route): void {
     for (const attempt of this.#ofRoute(route)) {
+      attempt.repeatSettlements();
       if (attempt.result === null) attempt.repeat();
       else route.send(attempt.result);
     }

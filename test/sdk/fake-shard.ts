@@ -295,7 +295,8 @@ export class FakeSession {
 
   #record(frames: WorkerFrame[]): void {
     for (const frame of frames) {
-      if (frame.type !== "completed" && frame.type !== "failed") continue;
+      const { type } = frame;
+      if (type !== "completed" && type !== "failed" && type !== "rate_limited") continue;
       this.send({ type: "recorded", task: frame.task, attempt: frame.attempt });
     }
   }

@@ -128,6 +128,37 @@ test("slots go to handlers that return, then to tasks in order, and never to mor
   );
 });
 
+test("holders of several slots never have more together than there are, and none is left out", () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 4 }),
+      sizes,
+      fc.infiniteStream(fc.nat()),
+      (count, sizes, picks) => {
+        const sizeOf = (holder: number): number => sizes[holder] ?? 0;
+        const slots = new Slots<number>(count, sizeOf);
+        const held: number[] = [];
+        const begun: number[] = [];
+        for (const holder of sizes.keys()) {
+          slots.take(holder, () => {
+            held.push(holder);
+            begun.push(holder);
+          });
+        }
+        for (const pick of picks) {
+          const used = held.reduce((sum, holder) => sum + sizeOf(holder), 0);
+          expect(held.length === 1 || used <= count).toBe(true);
+          const [ended] = held.splice(pick % Math.max(1, held.length), 1);
+          if (ended === undefined) break;
+          slots.giveBack(ended);
+        }
+        expect(begun).toEqual([...sizes.keys()]); // in order, every one
+      },
+    ),
+  );
+});
+
 test("no more handlers do without their slot than hello can list", () => {
   const slots = new Slots<number>(1);
   const begin = (): undefined => undefined;
