@@ -61,18 +61,17 @@ export class ShardLimits {
     this.endRun(run);
   }
 
-  /** The attempt has really taken so much. False: it is not under such a limit, or has said so before. */
-  settle(lease: Lease, limit: string, used: number): boolean {
+  /** The attempt has really taken so much. Only its first word of a limit counts. */
+  settle(lease: Lease, limit: string, used: number): void {
     const { buckets, turns, storage } = this.#state;
-    const settled = lease.reserved.filter((reserve) => reserve.limit === limit);
-    for (const { id, units } of settled) {
-      buckets.settle(id, units, used);
-      turns.open(id);
+    for (const reserve of lease.reserved) {
+      if (reserve.limit !== limit || reserve.isSettled) continue;
+      reserve.isSettled = true;
+      buckets.settle(reserve.id, reserve.units, used);
+      turns.open(reserve.id);
     }
-    lease.reserved = lease.reserved.filter((reserve) => reserve.limit !== limit);
     storage.writeLeases([lease]);
     storage.writeBuckets(buckets.takeChanged());
-    return settled.length > 0;
   }
 
   /** The keys of the limit, or of all that the attempt is under, give nothing until then. */

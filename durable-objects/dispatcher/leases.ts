@@ -18,6 +18,8 @@ export interface Reserve {
   units: number;
   /** The limit's windows then. */
   rate: RateWindow[];
+  /** Its worker has said what was really used: it can't say so twice. */
+  isSettled: boolean;
 }
 
 export interface Lease {
@@ -35,7 +37,7 @@ export interface Lease {
   slots: number;
   /** Permits that the attempt holds; those of its run are the run's. */
   holds: CountId[];
-  /** Units that were taken for it and not settled yet. */
+  /** Units that were taken for it. */
   reserved: Reserve[];
   /** How its step is tried again. Kept here, because a shard that wakes knows no versions yet. */
   retry: RetryPolicy | undefined;

@@ -278,6 +278,23 @@ test("what a task has really used is settled, and frees the rest for others", as
   await worker.receiveTask({ run: second });
 });
 
+test("a key can be paused by an attempt that has settled it", async () => {
+  const world = await begin([{ rate: [{ units: 100, perMs: 1_000 }] }]);
+  const worker = await connect(world);
+  await start(world, "a");
+  const { task, attempt, shard } = await worker.receiveTask();
+  const times = { startedAt: Date.now(), finishedAt: Date.now() };
+  worker.say(
+    { type: "settle", task, attempt, limit: "job:only#1", used: 0 },
+    { type: "rate_limited", task, attempt, shard, retryAfterMs: 20_000, ...times },
+  );
+  await worker.receive("recorded");
+  await start(world, "b");
+  expect(await runsOf(worker)).toEqual([]);
+  await world.advance(20_000);
+  await worker.receiveTasks(2);
+});
+
 test("one worker's 429 pauses the key for all, and spends no retry", async () => {
   const world = await begin([{ ...BY_CUSTOMER, rate: [{ units: 100, perMs: 1_000 }] }]);
   const worker = await connect(world);
