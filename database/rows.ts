@@ -208,7 +208,7 @@ export interface ReadyRow {
   failures?: number;
   rescues?: number;
   /** Only of a step that sees to a failed run. */
-  failed?: StepFailure[];
+  failed?: StepFailure[] | null;
 }
 
 /** Something a shard must do at a moment: `retry` is of a task, `match` of an event, the others of a run. */

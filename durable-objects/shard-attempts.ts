@@ -68,7 +68,7 @@ export class ShardAttempts {
       this.noteDue(Math.min(lease.deadline, now + START_RECORD_MS));
     }
     storage.writeLeases(placed);
-    this.limits.write(placements);
+    this.limits.write(placements, now);
     const due = this.#due;
     this.#due = Number.POSITIVE_INFINITY;
     return due;

@@ -66,7 +66,7 @@ export class ShardFrames {
         return this.#state.outbox.add(session.id, { type: "extended", task, attempt, timeoutMs });
       }
       case "settle":
-        return this.#attempts.limits.settle(lease, frame.limit, frame.used);
+        return this.#attempts.limits.settle(lease, frame.limit, frame.used, now);
       case "spawn":
         return this.#readSpawn(session, lease, frame, bytes);
       case "waiting":

@@ -3,6 +3,7 @@
  * make. Written to the shard's own storage in the same turn, so that limits hold over its sleep.
  */
 import type { RecoverReply } from "../database/rows.ts";
+import type { RateWindow } from "../protocol/limit-bodies.ts";
 import { type Lease, leaseKey, type Reserve } from "./dispatcher/leases.ts";
 import { boundOf, needsOf } from "./dispatcher/needs.ts";
 import type { Placement } from "./dispatcher/scheduler.ts";
@@ -31,8 +32,9 @@ export class ShardLimits {
   }
 
   /** Writes down what placements have taken. */
-  write(placements: readonly Placement[]): void {
+  write(placements: readonly Placement[], now: number): void {
     const { storage, permits, buckets } = this.#state;
+    if (buckets.isOvergrown) this.prune(now);
     const runs = placements.filter(({ isRunHolding }) => isRunHolding).map(({ task }) => task.run);
     storage.writeHolders([...new Set(runs)].map((run) => ({ run, ids: permits.heldBy(run) })));
     storage.writeBuckets(buckets.takeChanged());
@@ -62,13 +64,14 @@ export class ShardLimits {
   }
 
   /** The attempt has really taken so much. Only its first word of a limit counts. */
-  settle(lease: Lease, limit: string, used: number): void {
+  settle(lease: Lease, limit: string, used: number, now: number): void {
     const { buckets, turns, storage } = this.#state;
     for (const reserve of lease.reserved) {
       if (reserve.limit !== limit || reserve.isSettled) continue;
       reserve.isSettled = true;
-      buckets.settle(reserve.id, reserve.units, used);
-      turns.open(reserve.id);
+      const { id, units: reserved } = reserve;
+      buckets.settle(id, this.#windowsOf(reserve), { reserved, used }, now);
+      turns.open(id);
     }
     storage.writeLeases([lease]);
     storage.writeBuckets(buckets.takeChanged());
@@ -76,12 +79,12 @@ export class ShardLimits {
 
   /** The keys of the limit, or of all that the attempt is under, give nothing until then. */
   pause(lease: Lease, limit: string | undefined, until: number, now: number): Reserve[] {
-    const { book, buckets, storage } = this.#state;
+    const { buckets, storage } = this.#state;
     const paused = lease.reserved.filter(
       (reserve) => limit === undefined || reserve.limit === limit,
     );
-    for (const { limit: name, key, id, rate } of paused) {
-      buckets.pause(id, book.boundOf(name, key)?.rate ?? rate, until, now);
+    for (const reserve of paused) {
+      buckets.pause(reserve.id, this.#windowsOf(reserve), until, now);
     }
     storage.writeBuckets(buckets.takeChanged());
     return paused;
@@ -91,6 +94,11 @@ export class ShardLimits {
   prune(now: number): void {
     const { buckets, storage } = this.#state;
     storage.deleteBuckets(buckets.prune(now));
+  }
+
+  /** The limit's windows as they are now; of one that is gone or inline, as they were. */
+  #windowsOf({ limit, key, rate }: Reserve): readonly RateWindow[] {
+    return this.#state.book.boundOf(limit, key)?.rate ?? rate;
   }
 
   #holdAgain({ r: run, v, i: input, m: metadata }: Holding): void {

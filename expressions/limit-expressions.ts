@@ -6,6 +6,7 @@ import type { Json } from "../protocol/json.ts";
 import { MAX_KEY_LENGTH, MAX_RATE_UNITS } from "../protocol/limits.ts";
 import type { ExpressionCache } from "./cache.ts";
 import type { Signature } from "./compile.ts";
+import type { ResultValues } from "./json-results.ts";
 
 const STEP = { input: "any", metadata: "any", parents: "any" } as const;
 const RUN = { input: "any", metadata: "any" } as const;
@@ -28,10 +29,8 @@ export function evaluateKey(
   source: string,
   data: TaskData,
 ): Evaluated<string> {
-  const compiled = keys.compile(source);
-  if (!compiled.ok) return fail(compiled.error.message);
-  const evaluated = compiled.expression.evaluate(data);
-  if (!evaluated.ok) return fail(evaluated.error.message);
+  const evaluated = evaluate(keys, source, data);
+  if (!evaluated.ok) return evaluated;
   const key = String(evaluated.value);
   if (key.length <= MAX_KEY_LENGTH) return { ok: true, value: key };
   return fail(`It has ${key.length} characters; a key has at most ${MAX_KEY_LENGTH}.`);
@@ -43,13 +42,21 @@ export function evaluateAmount(
   source: string,
   data: TaskData,
 ): Evaluated<number> {
-  const compiled = amounts.compile(source);
+  const evaluated = evaluate(amounts, source, data);
+  if (!evaluated.ok || (evaluated.value > 0 && evaluated.value <= MAX_RATE_UNITS)) return evaluated;
+  const { value } = evaluated;
+  return fail(`It answers ${value}; it must be more than 0 and at most ${MAX_RATE_UNITS}.`);
+}
+
+function evaluate<Kind extends "key" | "number">(
+  cache: ExpressionCache<Kind>,
+  source: string,
+  data: TaskData,
+): Evaluated<ResultValues[Kind]> {
+  const compiled = cache.compile(source);
   if (!compiled.ok) return fail(compiled.error.message);
   const evaluated = compiled.expression.evaluate(data);
-  if (!evaluated.ok) return fail(evaluated.error.message);
-  const { value } = evaluated;
-  if (value > 0 && value <= MAX_RATE_UNITS) return { ok: true, value };
-  return fail(`It answers ${value}; it must be more than 0 and at most ${MAX_RATE_UNITS}.`);
+  return evaluated.ok ? evaluated : fail(evaluated.error.message);
 }
 
 function fail(message: string): { ok: false; message: string } {

@@ -30,11 +30,6 @@ export class Backlog {
     this.#window = window;
   }
 
-  /** How many lanes are known to have tasks in the queue. */
-  get size(): number {
-    return this.#known;
-  }
-
   /** The queue may have more lanes than are known here: read them all again. */
   reread(): void {
     this.#next = { n: LANE_PAGE };

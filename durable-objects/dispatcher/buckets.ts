@@ -3,6 +3,7 @@
  * fill evenly with time, and are never looked at while nobody wants anything of them.
  */
 import type { RateWindow } from "../../protocol/limit-bodies.ts";
+import { MAX_UNPRUNED_BUCKETS } from "./limits.ts";
 import type { CountId } from "./permits.ts";
 
 export interface Bucket {
@@ -19,6 +20,8 @@ export interface Bucket {
 export class Buckets {
   #buckets = new Map<CountId, Bucket>();
   #changed = new Set<CountId>();
+  /** How many the last pruning has left. */
+  #kept = 0;
   /** Buckets that are not known were empty then: what was in them is lost. */
   #emptyAt: number | undefined;
 
@@ -68,9 +71,13 @@ export class Buckets {
   }
 
   /** An attempt has taken `used` units in place of the `reserved` ones. */
-  settle(id: CountId, reserved: number, used: number): void {
-    const bucket = this.#buckets.get(id);
-    if (bucket === undefined) return; // full again since
+  settle(
+    id: CountId,
+    windows: readonly RateWindow[],
+    { reserved, used }: { reserved: number; used: number },
+    now: number,
+  ): void {
+    const bucket = this.#filled(id, windows, now);
     bucket.levels = bucket.levels.map((level) => level + reserved - used);
     this.#keep(id, bucket);
   }
@@ -92,8 +99,9 @@ export class Buckets {
     return changed;
   }
 
-  get size(): number {
-    return this.#buckets.size;
+  /** Whether there are twice as many as the last pruning has left. */
+  get isOvergrown(): boolean {
+    return this.#buckets.size > Math.max(MAX_UNPRUNED_BUCKETS, 2 * this.#kept);
   }
 
   /** Forgets those that are as good as new, and names them. */
@@ -104,6 +112,7 @@ export class Buckets {
       gone.push(id);
       this.#buckets.delete(id);
     }
+    this.#kept = this.#buckets.size;
     return gone;
   }
 

@@ -40,6 +40,9 @@ export const LANE_PAGE = 1_000;
 /** Turns of higher priorities that a lower one lets pass before it has one. */
 export const MAX_PASSED_OVER = 10;
 
+/** Buckets in memory before those that are full again are looked for, while the shard is at work. */
+export const MAX_UNPRUNED_BUCKETS = 5_000;
+
 /** Lanes with nothing to start whose shares are remembered. */
 export const MAX_DEBTS = 20_000;
 

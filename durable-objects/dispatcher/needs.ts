@@ -5,7 +5,7 @@
  */
 import type { ReadyRow } from "../../database/rows.ts";
 import type { StepRow, VersionRow } from "../../database/definition-rows.ts";
-import type { Bound, LabelRequest, LimitUse, RateWindow } from "../../protocol/limit-bodies.ts";
+import type { Bound, LabelRequest, LimitUse } from "../../protocol/limit-bodies.ts";
 import type { Evaluated } from "../../expressions/limit-expressions.ts";
 import type { Json } from "../../protocol/json.ts";
 import { DEFAULT_PRIORITY, MAX_WEIGHT, MIN_WEIGHT } from "../../protocol/limits.ts";
@@ -115,17 +115,13 @@ export function needsOf(
     sticky: ofStep?.sticky,
     worker: task.worker ?? undefined,
   };
-  const awaited = needs.filter(({ isOfRun, id }) => !isOfRun || !holds(id));
-  return {
-    ok: true,
-    needs: {
-      needs,
-      placing,
-      priority,
-      weight: Math.min(MAX_WEIGHT, Math.max(MIN_WEIGHT, weight)), // whatever data and products make of it
-      lane: laneOf(awaited, placing, priority),
-    },
+  const found = {
+    needs,
+    placing,
+    priority,
+    weight: Math.min(MAX_WEIGHT, Math.max(MIN_WEIGHT, weight)), // whatever data and products make of it
   };
+  return { ok: true, needs: { ...found, lane: laneOf(found, holds) } };
 }
 
 /** The name that an inline limit is counted and shown by. */
@@ -136,11 +132,6 @@ function inlineName(of: string, index: number): string {
 /** The bound that is in force for a need; undefined: there is none, and the key is for fairness alone. */
 export function boundOf({ own, limit, key }: Need, book: LimitBook): Bound | undefined {
   return own ?? book.boundOf(limit, key);
-}
-
-/** The windows of a need's rate; undefined: it is no rate. */
-export function windowsOf(need: Need, book: LimitBook): readonly RateWindow[] | undefined {
-  return boundOf(need, book)?.rate;
 }
 
 function readUse(
@@ -199,15 +190,18 @@ function amountOf(
 }
 
 /**
- * A number of 53 bits for everything that tasks of one action may have to wait for. What a run holds is no
- * part of it: its later tasks would stand behind runs that wait for it to end.
+ * A number of 53 bits for everything that tasks of one action may have to wait for. What their run holds is
+ * no part of it: they would stand behind runs that wait for theirs to end.
  */
-function laneOf(needs: readonly Need[], placing: Placing, priority: number): number {
+export function laneOf(
+  { needs, placing, priority }: Omit<TaskNeeds, "lane">,
+  holds: (id: CountId) => boolean,
+): number {
   const { slots, labels, sticky, worker } = placing;
   const parts: unknown[] = [priority, slots];
   if (labels !== undefined) parts.push(labels);
   if (sticky === "hard" && worker !== undefined) parts.push(worker);
-  for (const { id } of needs) parts.push(id);
+  for (const { isOfRun, id } of needs) if (!isOfRun || !holds(id)) parts.push(id);
   return hash53(JSON.stringify(parts)) || 1;
 }
 

@@ -2,6 +2,7 @@
  * Who holds which limit: a set of holders for each count, never a number, so that nothing is freed
  * twice. A holder is an attempt, or for a workflow's limits a run.
  */
+
 /** A limit and a key: what is counted together. */
 export type CountId = `${string} ${string}`;
 

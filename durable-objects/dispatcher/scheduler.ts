@@ -8,7 +8,7 @@ import type { Buckets } from "./buckets.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
 import { leaseKey } from "./leases.ts";
 import type { LimitBook } from "./limit-book.ts";
-import { boundOf, type Need } from "./needs.ts";
+import { boundOf, laneOf, type Need } from "./needs.ts";
 import type { Holder, Permits } from "./permits.ts";
 import type { Roster, Session } from "./roster.ts";
 import type { Turns } from "./turns.ts";
@@ -79,6 +79,7 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     }
     window.shift(lane);
     const isRunHolding = take(task, session, parts, now);
+    if (isRunHolding) freeRest(task.run, parts);
     scheduled.placements.push({ task, session, isRunHolding });
     return turns.pay(lane, costOf(task, parts));
   }
@@ -147,6 +148,16 @@ function take(
   }
   session.hold(leaseKey({ task: task.id, attempt: task.attempt }), task.needs.placing.slots);
   return isRunHolding;
+}
+
+/** A run's other tasks leave the lines of those that wait for what it holds now. */
+function freeRest(run: string, { window, turns, permits }: SchedulerParts): void {
+  if (!window.hasLimited(run)) return;
+  for (const task of window.remove((other) => other.run === run)) {
+    const lane = laneOf(task.needs, (id) => permits.has(id, run));
+    const moved = window.add({ ...task, needs: { ...task.needs, lane } });
+    if (moved) turns.join(moved);
+  }
 }
 
 export function holderOf(

@@ -124,11 +124,6 @@ export class Turns {
     return due;
   }
 
-  /** What lanes wait for. */
-  waits(): Iterable<string> {
-    return this.#blocked.keys();
-  }
-
   /** Lanes that wait for this, in no order. */
   waitingFor(id: string): Lane[] {
     return [...(this.#blocked.get(id)?.lanes() ?? [])].filter(({ length }) => length > 0);

@@ -11,6 +11,8 @@ import { MAX_LANE, MAX_PLAIN_LANE, MAX_WINDOW, MAX_WINDOW_BYTES } from "./limits
 export class ReadyWindow {
   #lanes = new Map<string, Map<number, Lane>>();
   #ids = new Map<string, Lane>();
+  /** How many tasks are here of each run that is under limits of its own. */
+  #ofLimitedRuns = new Map<string, number>();
   #reserved = 0;
   #bytes = 0;
   #nextExpiry = Number.POSITIVE_INFINITY;
@@ -32,6 +34,11 @@ export class ReadyWindow {
   /** In which lane a task is; undefined when it is not here. */
   laneOf(task: string): Lane | undefined {
     return this.#ids.get(task);
+  }
+
+  /** Whether there are tasks of a run that is under limits of its own. */
+  hasLimited(run: string): boolean {
+    return this.#ofLimitedRuns.has(run);
   }
 
   find({ action, lane: number }: LaneRow): Lane | undefined {
@@ -94,6 +101,7 @@ export class ReadyWindow {
     const lane = this.lane({ action: task.action, lane: task.needs.lane });
     this.#ids.set(task.id, lane);
     this.#bytes += task.bytes;
+    this.#count(task, 1);
     lane.push(task);
     this.#nextExpiry = Math.min(this.#nextExpiry, task.expiresAt);
     return lane;
@@ -102,20 +110,28 @@ export class ReadyWindow {
   /** Takes out the first task of a lane. */
   shift(lane: Lane): ReadyTask | undefined {
     const task = lane.shift();
-    if (task === undefined) return undefined;
-    this.#ids.delete(task.id);
-    this.#bytes -= task.bytes;
+    if (task !== undefined) this.#drop(task);
     return task;
   }
 
   /** Takes out every task that matches, wherever it stands. */
   remove(matches: (task: ReadyTask) => boolean): ReadyTask[] {
     const removed = [...this.lanes()].flatMap((lane) => lane.remove(matches));
-    for (const task of removed) {
-      this.#ids.delete(task.id);
-      this.#bytes -= task.bytes;
-    }
+    for (const task of removed) this.#drop(task);
     return removed;
+  }
+
+  #drop(task: ReadyTask): void {
+    this.#ids.delete(task.id);
+    this.#bytes -= task.bytes;
+    this.#count(task, -1);
+  }
+
+  #count({ run, needs: { needs } }: ReadyTask, change: number): void {
+    if (!needs.some(({ isOfRun }) => isOfRun)) return;
+    const count = (this.#ofLimitedRuns.get(run) ?? 0) + change;
+    if (count > 0) this.#ofLimitedRuns.set(run, count);
+    else this.#ofLimitedRuns.delete(run);
   }
 
   /** Takes out what has been queued for too long. */

@@ -127,7 +127,7 @@ begin
       into v_reply, v_ready, v_ended, v_timed
       from v1.cancel_runs(v_tenant, v_at, p->'cancels') c;
   end if;
-  if p ? 'parks' then perform v1.park_tasks(v_tenant, v_shard, p->'parks'); end if;
+  if p ? 'parks' then perform v1.park_tasks(v_tenant, v_shard, v_seq, p->'parks'); end if;
   if p ? 'matched' then
     delete from v1.timer
       where id = any (array(select x.e from jsonb_to_recordset(p->'matched') as x(e uuid))) and kind = 'match'

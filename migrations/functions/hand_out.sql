@@ -41,15 +41,13 @@ begin
       from sized s
   )
   select coalesce(json_agg(
-           case when kind = 'on_failure' then json_build_object(
-                  'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
-                  'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
-                  'failures', failures, 'rescues', rescues, 'failed', v1.read_failures(run_id))
-                when failures + rescues > 0 or priority is not null or sticky is not null then json_build_object(
+           case when kind = 'on_failure' or failures + rescues > 0 or priority is not null or sticky is not null
+                then json_build_object(
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
                   'failures', failures, 'rescues', rescues, 'priority', priority,
-                  'worker', case when sticky is not null then v1.last_worker(run_id, version_id) end)
+                  'worker', case when sticky is not null then v1.last_worker(run_id, version_id) end,
+                  'failed', case when kind = 'on_failure' then v1.read_failures(run_id) end)
                 else json_build_object(
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs) end), '[]'),

@@ -128,6 +128,18 @@ describe("whatever comes, ends, is lost or changes", () => {
   }
 });
 
+test("a run that has begun waits in no line for what it holds, whoever came before its next task", () => {
+  const world = new Scheduling([], [{ concurrency: 1 }]);
+  world.connect("one", { slots: 9 });
+  const first = world.arrive({ run: "first", action: "a" });
+  const other = world.arrive({ run: "other", action: "b" });
+  const second = world.arrive({ run: "first", action: "b" });
+  expect(world.start()).toEqual([first, second]);
+  world.end(first);
+  world.end(second);
+  expect(world.start()).toEqual([other]);
+});
+
 test("a key with a long line does not delay another's task", () => {
   const world = new Scheduling([{ ...BY_KEY, weight: 1 }]);
   const session = world.connect("one", { slots: 1 });

@@ -1,7 +1,17 @@
 /** What a full commit of each new kind costs: measured, and bounded far below a commit's patience. */
 import { describe, expect, test } from "vitest";
-import { cancelled, child, completed, failed, outOfTime, retried, spawned, woken } from "./rows.ts";
-import { openPool, postgres, type Steps, TestShard } from "./support.ts";
+import {
+  cancelled,
+  child,
+  completed,
+  failed,
+  outOfTime,
+  parked,
+  retried,
+  spawned,
+  woken,
+} from "./rows.ts";
+import { openPool, postgres, type Steps, taskOf, TestShard } from "./support.ts";
 
 /** Half of what a shard waits for a commit before it is sent again. */
 const MOST_MS = 5_000;
@@ -61,6 +71,25 @@ describe.runIf(postgres)("a commit of a thousand", () => {
     expect(
       await timed(() => shard.commit({ wakes: ids.map((run) => woken(task(run, 0))) })),
     ).toBeLessThan(MOST_MS);
+  });
+
+  test("parks, out of 64 handouts, and takes back from as many lanes", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("w", { s: [] });
+    const tasks: string[] = [];
+    for (let handout = 0; handout < 64; handout++) {
+      const starts = Array.from({ length: 150 }, () => shard.start(workflow));
+      await shard.commit({ starts });
+      tasks.push(...starts.map(({ id }) => taskOf(workflow, id, "s")));
+    }
+    const some = tasks.filter((_, at) => at % 9 === 0).slice(0, 1_000);
+    const parks = some.map((task, at) => parked(task, at + 1));
+    const settled = [...Array(shard.lastSeq).keys()].map((seq) => seq + 1);
+    expect(await timed(() => shard.commit({ parks }))).toBeLessThan(MOST_MS);
+    expect(await shard.queued()).toEqual(some.toSorted());
+    const take = some.map((_, at) => ({ action: "w:s", lane: at + 1, n: 1 }));
+    expect(await timed(() => shard.commit({ take, settled }))).toBeLessThan(MOST_MS);
+    expect(await shard.queued()).toEqual([]);
   });
 
   test("spawns", async () => {

@@ -16,12 +16,14 @@ import {
   failed,
   lost,
   outOfTime,
+  parked,
+  putBack,
   released,
   retried,
   spawned,
   woken,
 } from "./rows.ts";
-import { postgres, queryOf, type Registered, taskOf, TestShard, takes } from "./support.ts";
+import { idsOf, postgres, queryOf, type Registered, taskOf, TestShard, takes } from "./support.ts";
 
 const MANY = 1_500; // runs, and as many queued tasks, timers, held runs and runs that wait for events
 const MOST_ROWS = 150; // that a commit of one transition may read
@@ -178,6 +180,25 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
       parts: () => ({ take: takes({ "main:a": 1 }) }),
     },
     {
+      name: "a refill from a lane beside that of many",
+      prepare: () => run({ s: [[0, 7]] }),
+      parts: () => ({ take: takes({ "main:a": 5 }, 7) }),
+    },
+    {
+      name: "a park",
+      prepare: async () => {
+        // It looks through the open handouts, of which a shard keeps MAX_OPEN_HANDOUTS.
+        await shard.commit({ settled: Array.from({ length: shard.lastSeq }, (_, seq) => seq + 1) });
+        return await run();
+      },
+      parts: ({ a }) => ({ parks: [parked(a, 8)] }),
+    },
+    {
+      name: "an attempt that is put back",
+      prepare: run,
+      parts: ({ a }) => ({ results: [putBack(a)] }),
+    },
+    {
       name: "an expiry",
       prepare: () => run({ s: [[0, 0]] }),
       parts: () => ({ at: NOW + 2_000, expired: 1 }),
@@ -222,7 +243,11 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
       prepare: () => stop("stop"),
       parts: ({ id: e }) => ({ matched: [{ e }] }),
     },
-    { name: "a look ahead", prepare: run, parts: () => ({ agenda: 5, lanes: { n: 1_000 } }) },
+    {
+      name: "a look ahead",
+      prepare: run,
+      parts: () => ({ agenda: 5, lanes: { n: 9 }, limits: 0 }),
+    },
   ];
 
   /** Rows of each table that something has read, in a transaction of its own. */
@@ -252,6 +277,33 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
     const sum = Object.values(read).reduce((total, count) => total + count, 0);
     expect(sum).toBeGreaterThan(0);
     expect({ read, isFew: sum <= MOST_ROWS }).toEqual({ read, isFew: true });
+  });
+
+  test("and a refill does so when the database knows that almost all is in one lane", async () => {
+    await client.query(
+      `insert into v1.queue_item (tenant_id, shard, action, task_id)
+         select $1, 0, 'main:a', lpad(to_hex(n), 32, '0')::uuid from generate_series(1, 100000) n`,
+      [shard.tenant],
+    );
+    await client.query("analyze v1.queue_item");
+    await shard.commit({ at: NOW, take: takes({ "main:a": 1 }, 7) });
+    const { a } = await run({ s: [[0, 7]] });
+    const request = shard.request({ at: NOW, take: takes({ "main:a": 5 }, 7) });
+    const read = await rowsReadBy(async () => {
+      expect(idsOf((await shard.send(request)).ready)).toEqual([a]);
+    });
+    expect(read["queue_item"]).toBeLessThan(10);
+  });
+
+  test("and a commit that knows the stored limits reads one row more than one that does not", async () => {
+    const total = async (parts: Partial<CommitRequest>): Promise<number> => {
+      const request = shard.request({ at: NOW, starts: [shard.start(main)], ...parts });
+      const read = await rowsReadBy(() => shard.send(request));
+      return Object.values(read).reduce((sum, count) => sum + count, 0);
+    };
+    await total({ limits: 0 });
+    const without = await total({});
+    expect(await total({ limits: 0 })).toBeLessThanOrEqual(without + 1);
   });
 
   test("and resuming a workflow reads the runs that it holds, not those that it had", async () => {

@@ -4,6 +4,7 @@
  */
 import type {
   CancelRow,
+  ParkRow,
   ReleaseRow,
   ResultRow,
   SpawnRow,
@@ -32,9 +33,10 @@ export function lost(task: string, attempt = 1): ResultRow {
   return { t: task, r: runIdOf(task), a: attempt, s: "lost", w: "worker", b: Date.now() };
 }
 
-/** Given back by a worker that met a rate limit. */
-export function putBack(task: string, attempt = 1): ResultRow {
-  return { ...result(task, attempt, "put_back"), e: error("rate_limited") };
+/** Its worker met a rate limit; `due` is when the task is ready again, absent: at once. */
+export function putBack(task: string, attempt = 1, due?: number): ResultRow {
+  const row = { ...result(task, attempt, "put_back"), e: error("rate_limited") };
+  return due === undefined ? row : { ...row, d: due };
 }
 
 export function begun(task: string, attempt = 1, at = Date.now()): StartedRow {
@@ -53,7 +55,16 @@ export function abandoned(task: string, attempt = 1): ResultRow {
 
 /** Queued for too long. */
 export function expired(task: string, attempt = 1): ResultRow {
-  return { t: task, r: runIdOf(task), a: attempt, s: "failed", e: error("schedule_timeout") };
+  return unbegun(task, "schedule_timeout", attempt);
+}
+
+/** Failed by the shard, without an attempt. */
+export function unbegun(task: string, code: TaskErrorCode, attempt = 1): ResultRow {
+  return { t: task, r: runIdOf(task), a: attempt, s: "failed", e: error(code) };
+}
+
+export function parked(task: string, lane: number, attempt = 1): ParkRow {
+  return { t: task, r: runIdOf(task), a: attempt, l: lane };
 }
 
 export function woken(task: string): WakeRow {

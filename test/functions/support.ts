@@ -22,6 +22,7 @@ import type {
   LaneRow,
   ReadyRow,
   RecoverReply,
+  RecoverRequest,
   StartRow,
   TakeRow,
 } from "../../database/rows.ts";
@@ -30,8 +31,7 @@ import type { StepDefinition, WorkflowDefinition } from "../../protocol/http.ts"
 import { newId, newRunId, taskId } from "../../protocol/ids.ts";
 import type { RunState, TaskState, TimerKind } from "../../protocol/states.ts";
 import { checksumOf } from "../../workers/definitions/canonical-json.ts";
-import { buildCancelOn } from "../../workers/definitions/cancel-on.ts";
-import { buildDag } from "../../workers/definitions/dag.ts";
+import { rowsOf } from "../../workers/definitions/registration.ts";
 
 /** The real Postgres, where there is one: only there do connections run at the same time. */
 export const postgres = inject("databases").find(({ name }) => name === "Postgres");
@@ -148,22 +148,18 @@ export class TestShard {
       ),
       ...rest,
     };
-    const dag = buildDag(definition);
-    if (!("rows" in dag)) throw new Error(`No DAG: ${JSON.stringify(dag.findings)}`);
-    const query = queryOf(sql);
-    const registered = await registerWorkflow(query, {
+    const rows = rowsOf(definition);
+    const reply = await registerWorkflow(queryOf(sql), {
       tenant: this.tenant,
       workflow: newId(),
       version: newId(),
       name,
       checksum: await checksumOf(definition),
       definition,
-      timeout: rest.timeoutMs,
-      dag: dag.rows,
-      cancelOn: rest.cancelOn && buildCancelOn(definition).rows,
+      ...rows,
     });
-    if ("unknownLimits" in registered) throw new Error(`No limits ${registered.unknownLimits}`);
-    const { id, version, created } = registered;
+    if ("unknownLimits" in reply) throw new Error(`No limits ${reply.unknownLimits.join(", ")}`);
+    const { id, version, created } = reply;
     await this.readDefinitions();
     return {
       id,
@@ -171,7 +167,7 @@ export class TestShard {
       number: version.number,
       created,
       name,
-      steps: dag.rows.map((row) => row.name),
+      steps: rows.dag.map((row) => row.name),
       size: definition.steps.length,
       timeoutMs: rest.timeoutMs,
       hasCancelOn: rest.cancelOn !== undefined,
@@ -220,12 +216,14 @@ export class TestShard {
   /** Begins the next life of the shard; what it remembers is right unless `memory` says otherwise. */
   async recover(
     leases: AskedRow[] = [],
-    memory: { epoch?: number; agenda?: number; sql?: Sql } = {},
+    memory: Partial<Pick<RecoverRequest, "epoch" | "agenda" | "holders" | "lanes">> & {
+      sql?: Sql;
+    } = {},
   ): Promise<RecoverReply> {
     const sql = memory.sql ?? this.#sql;
     const query = queryOf(sql);
     const { tenant, shard } = this;
-    const { epoch = this.epoch, agenda = 100 } = memory;
+    const { epoch = this.epoch, agenda = 100, lanes: most = 100, holders = [] } = memory;
     const reply = await recoverShard(query, {
       tenant,
       shard,
@@ -233,7 +231,8 @@ export class TestShard {
       at: Date.now(),
       leases,
       agenda,
-      lanes: 1_000,
+      holders,
+      lanes: most,
     });
     this.epoch = reply.epoch;
     this.#seq = 0;

@@ -9,27 +9,11 @@ import {
   TaskAbortedError,
   workflow,
 } from "../../sdk/index.ts";
+import { refusal, registered, run } from "./registering.ts";
 import { task } from "./fake-shard.ts";
 import { createWorld, signalOf } from "./world.ts";
 
-const run = (): number => 1;
 const A_MINUTE = { units: 1, per: "1m" };
-
-function registered(options: object): unknown {
-  const order = workflow({ name: "order" });
-  order.step("charge", { run, ...options });
-  return order.definition().steps[0];
-}
-
-function refusal(options: object): string {
-  try {
-    registered(options);
-  } catch (error) {
-    expect(error).toBeInstanceOf(DefinitionError);
-    return String(error);
-  }
-  throw new Error("It was not refused");
-}
 
 test("limits of a step are registered in milliseconds", () => {
   const limits: LimitOptions[] = [

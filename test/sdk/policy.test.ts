@@ -7,32 +7,8 @@ import {
   MAX_RUN_TIMEOUT_MS,
   MAX_SCHEDULE_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
-import {
-  type BackoffOptions,
-  DefinitionError,
-  type ExecutionOptions,
-  workflow,
-} from "../../sdk/index.ts";
-
-const run = (): number => 1;
-
-/** What one step with these options is registered as. */
-function registered(options: object): unknown {
-  const order = workflow({ name: "order" });
-  order.step("charge", { run, ...options });
-  return order.definition().steps[0];
-}
-
-/** What the definition of these options says when it is refused. */
-function refusal(options: object): string {
-  try {
-    registered(options);
-  } catch (error) {
-    expect(error).toBeInstanceOf(DefinitionError);
-    return String(error);
-  }
-  throw new Error("It was not refused");
-}
+import { type BackoffOptions, type ExecutionOptions, workflow } from "../../sdk/index.ts";
+import { refusal, registered, run } from "./registering.ts";
 
 test("everything that is said of a step's execution is registered in milliseconds", () => {
   const policy: ExecutionOptions = {

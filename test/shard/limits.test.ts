@@ -1,49 +1,11 @@
-/** Limits at every level: what starts, what waits and for how long, over losses, sleep and changes. */
+/** Limits at every level: what starts, what waits and for how long, and changes while tasks wait. */
 import { expect, test } from "vitest";
-import type { LimitState, LimitUse, PutLimit, Why } from "../../protocol/limit-bodies.ts";
+import type { LimitState, PutLimit, Why } from "../../protocol/limit-bodies.ts";
 import type { TaskFrame } from "../../protocol/session.ts";
-import type { FakeWorker } from "../support/fake-worker.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
+import { begin, BY_CUSTOMER, connect, runsOf, start } from "./limited-job.ts";
 
 useVirtualTime();
-
-const BY_CUSTOMER = { key: "input.customer" };
-
-async function begin(limits: LimitUse[], ofRun: LimitUse[] = []): Promise<World> {
-  const world = await createWorld();
-  const only = { name: "only", ...(limits.length > 0 && { limits }) };
-  await world.register({ name: "job", steps: [only], ...(ofRun.length > 0 && { limits: ofRun }) });
-  return world;
-}
-
-function connect(world: World, slots = 10): Promise<FakeWorker> {
-  return world.connectWorker({ actions: ["job:only"], slots });
-}
-
-function start(world: World, ...customers: string[]): Promise<string[]> {
-  return world.startRuns(
-    "job",
-    customers.map((customer) => ({ customer })),
-  );
-}
-
-/** The worker's next socket, after its shard has crashed. */
-async function resume(
-  world: World,
-  { welcome }: FakeWorker,
-  ...tasks: TaskFrame[]
-): Promise<FakeWorker> {
-  const back = await world.openSocket();
-  const running = tasks.map(({ task, attempt }) => ({ task, attempt }));
-  await back.hello({ actions: ["job:only"], session: welcome?.session ?? "", running });
-  return back;
-}
-
-/** Tasks that have come once all is quiet, by run. */
-async function runsOf(worker: FakeWorker): Promise<string[]> {
-  const frames = await worker.unreadWhenQuiet();
-  return frames.flatMap((frame) => (frame.type === "task" ? [frame.run] : []));
-}
 
 async function put(world: World, name: string, limit: PutLimit): Promise<void> {
   const { status, body } = await world.call("PUT", `/limits/${name}`, limit);
@@ -133,43 +95,6 @@ test("a limit on an action or on the tenant binds tasks that don't name it", asy
   expect(task?.run).toBe(first);
   worker.complete(task as TaskFrame); // the other began before there was such a limit
   expect(await runsOf(worker)).toHaveLength(1);
-});
-
-test("permits are held over the shard's sleep, and over its crash", async () => {
-  const world = await begin([{ ...BY_CUSTOMER, concurrency: 1 }]);
-  const worker = await connect(world);
-  await start(world, "a", "a");
-  const first = await worker.receiveTask();
-  await world.evictShard();
-  await start(world, "a"); // wakes it
-  expect(await runsOf(worker)).toEqual([]);
-  worker.complete(first);
-  const second = await worker.receiveTask();
-  expect(await runsOf(worker)).toMatchObject([]);
-
-  await world.crashShard();
-  await worker.closed;
-  const back = await resume(world, worker, second);
-  await start(world, "a");
-  expect(await runsOf(back)).toEqual([]);
-  back.complete(second);
-  await back.receiveTask();
-  expect(await runsOf(back)).toEqual([]);
-});
-
-test("a vanished worker's permits come back, once", async () => {
-  const world = await begin([{ ...BY_CUSTOMER, concurrency: 1 }]);
-  const worker = await connect(world);
-  const [first] = await start(world, "a", "a", "a");
-  await worker.receiveTask();
-  worker.vanish();
-  const second = await connect(world);
-  expect(await runsOf(second)).toEqual([]);
-  await world.advance(6_000); // the grace of its reconnect
-  const again = await second.receiveTask();
-  expect(again).toMatchObject({ attempt: expect.any(Number) });
-  expect(await runsOf(second)).toEqual([]);
-  expect((await world.readRun(first ?? "")).state).not.toBe("failed");
 });
 
 test("a run holds its workflow's limit from its first task to its end", async () => {
@@ -360,19 +285,4 @@ test("the more urgent comes first, and a worker's required labels are met", asyn
   });
   for (const id of ids.toReversed()) large.complete(await large.receiveTask({ run: id }));
   expect(await runsOf(small)).toEqual([]);
-});
-
-test("one key's backlog does not delay another key's task", async () => {
-  const world = await begin([{ ...BY_CUSTOMER, concurrency: 1 }]);
-  const worker = await connect(world);
-  await start(world, ...Array.from({ length: 300 }, () => "hot"));
-  const hot = await worker.receiveTask();
-  const [cold] = await start(world, "cold");
-  const task = await worker.receiveTask({ run: cold });
-  await world.crashShard(); // everything that waits is in the queue now, in one heap
-  await worker.closed;
-  const back = await resume(world, worker, hot, task);
-  const [other] = await start(world, "other");
-  await back.receiveTask({ run: other });
-  expect(await runsOf(back)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /**
  * The zod schemas of limits: those of workflows and steps, those that are stored, and how they are used
- * now. Each is held to its type in `protocol/http.ts` by the compiler. Unknown fields are errors.
+ * now. Each is held to its type in `protocol/limit-bodies.ts` by the compiler. Unknown fields are errors.
  */
 import { z } from "@hono/zod-openapi";
 import type * as bodies from "../../protocol/limit-bodies.ts";

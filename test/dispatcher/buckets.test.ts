@@ -1,0 +1,78 @@
+/** Token buckets: what is in them when, and which of them need not be remembered. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Buckets } from "../../durable-objects/dispatcher/buckets.ts";
+import { MAX_UNPRUNED_BUCKETS } from "../../durable-objects/dispatcher/limits.ts";
+import { countId } from "../../durable-objects/dispatcher/permits.ts";
+
+const ID = countId("tokens", "");
+const WINDOWS = [
+  { units: 10, perMs: 1_000 },
+  { units: 100, perMs: 60_000, burst: 30 },
+];
+
+test("no window ever gives more than its burst and what it has been given since", () => {
+  const takes = fc.array(
+    fc.record({ waitMs: fc.nat(900), units: fc.integer({ min: 1, max: 9 }) }),
+    {
+      maxLength: 60,
+    },
+  );
+  fc.assert(
+    fc.property(takes, (wanted) => {
+      const buckets = new Buckets();
+      let now = 0;
+      let spent = 0;
+      for (const { waitMs, units } of wanted) {
+        now += waitMs;
+        if (buckets.availableAt(ID, WINDOWS, units, now) > now) continue;
+        buckets.take(ID, WINDOWS, units, now);
+        spent += units;
+        for (const { units: each, perMs, burst = each } of WINDOWS) {
+          expect(spent).toBeLessThanOrEqual(burst + (each * now) / perMs + 1e-6);
+        }
+      }
+    }),
+  );
+});
+
+test("there is enough exactly when it was said that there would be", () => {
+  const buckets = new Buckets();
+  buckets.take(ID, WINDOWS, 10, 0);
+  const at = buckets.availableAt(ID, WINDOWS, 7, 0);
+  expect(at).toBe(700);
+  expect(buckets.availableAt(ID, WINDOWS, 7, at - 1)).toBe(at);
+  expect(buckets.availableAt(ID, WINDOWS, 7, at)).toBeLessThanOrEqual(at);
+});
+
+test("more than was reserved is owed, also by a bucket that was full again and forgotten", () => {
+  const buckets = new Buckets();
+  buckets.take(ID, WINDOWS, 1, 0);
+  expect(buckets.prune(60_000)).toEqual([ID]);
+  buckets.settle(ID, WINDOWS, { reserved: 1, used: 31 }, 60_000);
+  expect(buckets.availableAt(ID, WINDOWS, 1, 60_000)).toBe(62_100);
+});
+
+test("a bucket that is paused or not full is not forgotten", () => {
+  const buckets = new Buckets();
+  buckets.pause(ID, WINDOWS, 5_000, 0);
+  expect(buckets.prune(4_999)).toEqual([]);
+  expect(buckets.prune(5_000)).toEqual([ID]);
+});
+
+test("buckets of keys that come once are looked for while there is work", () => {
+  const buckets = new Buckets();
+  for (let key = 0; key <= MAX_UNPRUNED_BUCKETS; key++) {
+    expect(buckets.isOvergrown).toBe(false);
+    buckets.take(countId("tokens", `${key}`), WINDOWS, 1, 0);
+  }
+  expect(buckets.isOvergrown).toBe(true);
+  buckets.prune(0); // none is full yet
+  expect(buckets.isOvergrown).toBe(false);
+});
+
+test("what is not known after a loss begins empty", () => {
+  const buckets = new Buckets();
+  buckets.forget(1_000);
+  expect(buckets.availableAt(ID, WINDOWS, 1, 1_000)).toBe(1_600);
+});
