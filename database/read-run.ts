@@ -171,7 +171,11 @@ const OUTCOMES: Partial<Record<TaskErrorCode, AttemptOutcome>> = {
 };
 
 /** Why a task fails that nobody was given. */
-const WITHOUT_ATTEMPT = new Set<TaskErrorCode>(["schedule_timeout", "invalid_key"]);
+const WITHOUT_ATTEMPT = new Set<TaskErrorCode>([
+  "schedule_timeout",
+  "invalid_key",
+  "limit_held_by_parent",
+]);
 
 /** Undefined when the task ended without an attempt: in the queue, or while it waited. */
 function lastOutcome({ state, worker, error }: TaskRow): AttemptOutcome | undefined {

@@ -207,6 +207,8 @@ export interface ReadyRow {
   /** Attempts that failed or ran out of time, and that were lost; absent: none. */
   failures?: number;
   rescues?: number;
+  /** Of a child's task: the runs that it belongs to, its parent's first. */
+  ancestors?: string[] | null;
   /** Only of a step that sees to a failed run. */
   failed?: StepFailure[] | null;
 }

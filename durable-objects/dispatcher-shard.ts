@@ -17,7 +17,7 @@ import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { ALARM_DROPPED_MS, IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
-import { explain, explainLane, keysOf } from "./dispatcher/explain.ts";
+import { explain, explainAttempt, explainLane, keysOf } from "./dispatcher/explain.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
@@ -164,9 +164,9 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   why(task: string): WaitReason | undefined {
     const now = Date.now();
     const lease = this.#state.leases.ofTask(task);
-    if (lease === undefined) return explain(task, this.#state, now);
-    const worker = this.#state.roster.find(lease.session)?.worker ?? null;
-    return { kind: "running", worker, since: new Date(lease.sentAt).toISOString() };
+    return lease === undefined
+      ? explain(task, this.#state, now)
+      : explainAttempt(lease, this.#state, now);
   }
 
   /** Lets a worker take no tasks, or tasks again. False: there is no such session. */
@@ -239,14 +239,15 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   /** Places what can be placed, sends what there is to send, commits what may fly. */
   #settle(): void {
     const now = Date.now();
-    const { window, agenda, turns } = this.#state;
+    const { window, agenda, turns, returns } = this.#state;
     // An alarm that stands looks at everything when it goes off; what is due sooner sets its own.
     const isUnarmed = this.#standingAlarm(now) === undefined;
     this.#fireTimers(now);
     const due = this.#attempts.dispatch(now);
     this.#sessions.flush();
     this.#commits.pump();
-    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), turns.nextOpening()));
+    const nextOpening = Math.min(turns.nextOpening(), returns.nextOpening);
+    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening));
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();

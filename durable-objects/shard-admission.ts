@@ -8,7 +8,9 @@ import { taskId } from "../protocol/ids.ts";
 import type { StepKind } from "../protocol/states.ts";
 import type { Flight, RunEnd } from "./dispatcher/committer.ts";
 import type { Lane, ReadyTask } from "./dispatcher/lane.ts";
-import { needsOf, PLAIN } from "./dispatcher/needs.ts";
+import { boundOf, needsOf, PLAIN } from "./dispatcher/needs.ts";
+import type { LimitBook } from "./dispatcher/limit-book.ts";
+import type { Permits } from "./dispatcher/permits.ts";
 import { isReadyAtStart, type StartCall, type Transition } from "./dispatcher/transitions.ts";
 import type { CommitReply } from "../database/rows.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
@@ -82,7 +84,7 @@ export class ShardAdmission {
 
   /** Limits have changed: what is in the window is sorted anew, and everybody may try. */
   changeLimits(limits: LimitsRow): void {
-    const { book, window, turns, log } = this.#state;
+    const { book, window, turns, returns, log } = this.#state;
     if (book.version !== undefined && limits.version < book.version) return; // an older answer, late
     book.replace(limits);
     for (const task of window.remove(() => true)) {
@@ -91,6 +93,7 @@ export class ShardAdmission {
     }
     for (const lane of window.lanes()) window.forget(lane);
     turns.openAll();
+    returns.openAll();
     log.info("limits.changed", { version: limits.version, limits: limits.limits.length });
   }
 
@@ -103,8 +106,14 @@ export class ShardAdmission {
     const found = needsOf(task, version, step, book, limitExpressions, (id) =>
       permits.has(id, task.run),
     );
-    if (found.ok) return { ...task, needs: found.needs };
-    this.#attempts.refuse(task, "invalid_key", found.message);
+    if (!found.ok) {
+      this.#attempts.refuse(task, "invalid_key", found.message);
+      return undefined;
+    }
+    const sorted = { ...task, needs: found.needs };
+    const circle = circleOf(sorted, book, permits);
+    if (circle === undefined) return sorted;
+    this.#attempts.refuse(task, "limit_held_by_parent", circle);
     return undefined;
   }
 
@@ -139,6 +148,21 @@ export class ShardAdmission {
 /** Whether there is room for a task that would not overtake any in the queue. */
 function hasRoom({ hasBacklog }: Lane, { attempt }: ReadyTask, room: number): boolean {
   return room > 0 && (!hasBacklog || attempt > 1);
+}
+
+/**
+ * Says it of a child that needs what a run holds that it belongs to: they would wait for each other. Also
+ * while there are permits left, or it would fail under load only.
+ */
+function circleOf(task: ReadyTask, book: LimitBook, permits: Permits): string | undefined {
+  for (const need of task.needs.needs) {
+    if (boundOf(need, book)?.concurrency === undefined || permits.has(need.id, task.run)) continue;
+    const holder = task.ancestors?.find((run) => permits.has(need.id, run));
+    if (holder === undefined) continue;
+    const of = need.key === "" ? "" : ` of "${need.key}"`;
+    return `The run ${holder}, which this one is a child of, holds the limit ${need.limit}${of} until it ends, and could wait for this one for ever. Count children by a limit or key of their own, or start them detached.`;
+  }
+  return undefined;
 }
 
 /** Whether a task of this kind ended with its run. What undoes steps is there only afterwards. */

@@ -10,6 +10,7 @@ import { MAX_RESCUES } from "../protocol/limits.ts";
 import { CANCEL_GRACE_MS, type CancelReason } from "../protocol/session.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { START_RECORD_MS } from "./dispatcher/limits.ts";
+import { leaseOf, taskFrame } from "./dispatcher/hand-over.ts";
 import { boundOf } from "./dispatcher/needs.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import { retryDelayMs } from "./dispatcher/retries.ts";
@@ -31,6 +32,9 @@ export interface Report {
   /** Of the frame it came in. */
   bytes: number;
 }
+
+/** Why a task ends without an attempt. */
+export type RefusalCode = "schedule_timeout" | "invalid_key" | "limit_held_by_parent";
 
 /** Said of a task that is given to no further worker. */
 const TOO_OFTEN = ` It was the ${MAX_RESCUES + 1}th worker that this task was lost with.`;
@@ -57,9 +61,10 @@ export class ShardAttempts {
   dispatch(now: number): number {
     const { window, leases, storage } = this.#state;
     for (const task of window.expire(now)) this.#expire(task);
-    const { placements, evictions } = schedule(this.#state, now);
+    const { returned, placements, evictions } = schedule(this.#state, now);
+    for (const lease of returned) this.#goOn(lease, now);
     for (const eviction of evictions) this.#evict(eviction);
-    const placed = placements.map((placement) => this.#lease(placement, now));
+    const placed = placements.map((placement) => this.#handOver(placement, now));
     for (const lease of placed) {
       // A commit whose answer was lost may have readied the task, and another one brought it here.
       const older = leases.ofTask(lease.task);
@@ -67,7 +72,7 @@ export class ShardAttempts {
       leases.hold(lease);
       this.noteDue(Math.min(lease.deadline, now + START_RECORD_MS));
     }
-    storage.writeLeases(placed);
+    storage.writeLeases([...returned, ...placed]);
     this.limits.write(placements, now);
     const due = this.#due;
     this.#due = Number.POSITIVE_INFINITY;
@@ -192,13 +197,37 @@ export class ShardAttempts {
     storage.deleteLeases(gone);
   }
 
+  /** The handler waits for its children: others have its slots and permits, and its time stands still. */
+  wait(lease: Lease, session: Session, now: number): void {
+    if (lease.leftMs !== undefined && lease.returning === undefined) return;
+    lease.leftMs ??= Math.max(0, lease.deadline - now);
+    lease.deadline = Number.POSITIVE_INFINITY;
+    lease.returning = undefined;
+    this.#letGo(lease);
+    session.holdWaiting(leaseKey(lease));
+    this.#state.storage.writeLeases([lease]);
+  }
+
+  /** The handler has waited: it goes on once it has what it needs. */
+  askToReturn(lease: Lease, session: Session, wait: number, now: number): void {
+    lease.returning = wait;
+    if (lease.leftMs === undefined) {
+      lease.leftMs = Math.max(0, lease.deadline - now);
+      this.#goOn(lease, now); // It has gone on, and its worker did not hear of it.
+    } else if (!this.#state.returns.has(lease)) {
+      session.holdWaiting(leaseKey(lease), lease.slots);
+      this.#state.returns.add(lease);
+    }
+    this.#state.storage.writeLeases([lease]);
+  }
+
   /** A run is over, durably. */
   endRun(run: string): void {
     this.limits.endRun(run);
   }
 
   /** A task can't be executed, whoever is there. */
-  refuse(task: ReadyTask, code: "schedule_timeout" | "invalid_key", message: string): void {
+  refuse(task: ReadyTask, code: RefusalCode, message: string): void {
     this.#state.committer.add({
       kind: "result",
       bytes: 0,
@@ -218,8 +247,33 @@ export class ShardAttempts {
 
   /** The attempt is in nobody's hands: its slots and permits are free. */
   #letGo(lease: Lease): void {
-    this.#state.roster.find(lease.session)?.letGo(leaseKey(lease));
+    const { roster, returns, permits } = this.#state;
+    roster.find(lease.session)?.letGo(leaseKey(lease));
     this.limits.release(lease);
+    if (returns.drop(lease)) for (const { id } of lease.holds) permits.noteFreed(id);
+  }
+
+  /** It has its slots and permits again. */
+  #goOn(lease: Lease, now: number): void {
+    const { task, attempt, session, leftMs: timeoutMs = 0, returning: wait = 0 } = lease;
+    lease.deadline = now + timeoutMs;
+    lease.leftMs = undefined;
+    lease.returning = undefined;
+    this.noteDue(lease.deadline);
+    this.#state.outbox.add(session, { type: "returned", task, attempt, wait, timeoutMs });
+  }
+
+  #handOver(placement: Placement, now: number): Lease {
+    const { task, session } = placement;
+    const { versions, book, outbox, name } = this.#state;
+    const version = versions.find(task.version);
+    const step = version?.steps[task.step];
+    if (version === undefined || step === undefined) {
+      throw new Error(`Task ${task.id} was placed before version ${task.version} was read`);
+    }
+    const lease = leaseOf(placement, step, book, now);
+    outbox.add(session.id, taskFrame(task, lease, version, step, name.shard));
+    return lease;
   }
 
   /** Cancels a run because a limit is full. */
@@ -311,75 +365,6 @@ export class ShardAttempts {
     log.warn("task.expired", { run_id: task.run, task_id: task.id, limit_ms: limitMs });
     const message = `No worker had room for the task within ${limitMs} ms.`;
     this.refuse(task, "schedule_timeout", message);
-  }
-
-  /** What the scheduler has taken for a task: its permits, but for its run's, and its units. */
-  #taken(task: ReadyTask): Pick<Lease, "holds" | "reserved"> {
-    const { permits, book } = this.#state;
-    const reserved: Lease["reserved"] = [];
-    for (const need of task.needs.needs) {
-      const rate = boundOf(need, book)?.rate;
-      if (rate === undefined) continue;
-      const { limit, key, id, units, isOfRun } = need;
-      if (!isOfRun) reserved.push({ limit, key, id, units, rate, isSettled: false });
-    }
-    return { holds: permits.heldBy(leaseKey({ task: task.id, attempt: task.attempt })), reserved };
-  }
-
-  #lease({ task, session }: Placement, now: number): Lease {
-    const version = this.#state.versions.find(task.version);
-    const step = version?.steps[task.step];
-    if (version === undefined || step === undefined) {
-      throw new Error(`Task ${task.id} was placed before version ${task.version} was read`);
-    }
-    const { id, run, attempt, input, parents, metadata, queuedAt, failed, needs } = task;
-    const { slots } = needs.placing;
-    const { holds, reserved } = this.#taken(task);
-    this.#state.outbox.add(session.id, {
-      type: "task",
-      task: id,
-      run,
-      shard: this.#state.name.shard,
-      attempt,
-      workflow: version.workflow,
-      version: version.number,
-      step: step.name,
-      action: step.action,
-      input,
-      parents,
-      metadata,
-      timeoutMs: step.timeoutMs,
-      queuedAt,
-      ...(slots > 1 && { slots }),
-      ...(reserved.length > 0 && {
-        limits: reserved.map(({ limit, key, units }) => ({ limit, key, units })),
-      }),
-      ...(failed && { failures: failed }),
-    });
-    return {
-      task: id,
-      run,
-      attempt,
-      session: session.id,
-      version: task.version,
-      step: task.step,
-      kind: step.kind,
-      failures: task.failures ?? 0,
-      rescues: task.rescues ?? 0,
-      slots,
-      holds,
-      reserved,
-      retry: step.retry,
-      sentAt: now,
-      deadline: now + step.timeoutMs,
-      leftMs: undefined,
-      state: "held",
-      releaseBy: Number.POSITIVE_INFINITY,
-      isReceived: false,
-      isReleased: false,
-      isStartRecorded: false,
-      isEndUnknown: false,
-    };
   }
 }
 

@@ -7,7 +7,7 @@ import { newRunId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import type { AttemptRef, SpawnFrame, WorkerFrame } from "../protocol/session.ts";
-import { type Lease, leaseKey } from "./dispatcher/leases.ts";
+import type { Lease } from "./dispatcher/leases.ts";
 import type { Session } from "./dispatcher/roster.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import type { Report, ShardAttempts } from "./shard-attempts.ts";
@@ -18,6 +18,9 @@ export type AttemptFrame = Exclude<
   WorkerFrame,
   { type: "hello" | "pause" | "resume" | "drain" | "received" | "labels" }
 >;
+/** Frames that a handler waits for the answer of. */
+const ASKING: ReadonlySet<AttemptFrame["type"]> = new Set(["extend", "spawn", "return"]);
+
 type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" | "rate_limited" }>;
 
 export class ShardFrames {
@@ -48,7 +51,7 @@ export class ShardFrames {
       return;
     }
     if (lease?.state !== "held") {
-      if (frame.type === "extend" || frame.type === "spawn") this.#answerStale(session, frame);
+      if (ASKING.has(frame.type)) this.#answerStale(session, frame);
       return;
     }
     lease.isReceived = true;
@@ -70,15 +73,9 @@ export class ShardFrames {
       case "spawn":
         return this.#readSpawn(session, lease, frame, bytes);
       case "waiting":
-        if (lease.leftMs !== undefined) return;
-        lease.leftMs = Math.max(0, lease.deadline - now);
-        lease.deadline = Number.POSITIVE_INFINITY;
-        return this.#keepSlot(session, lease);
-      case "working":
-        if (lease.leftMs === undefined) return;
-        lease.deadline = now + lease.leftMs;
-        lease.leftMs = undefined;
-        return this.#keepSlot(session, lease);
+        return this.#attempts.wait(lease, session, now);
+      case "return":
+        return this.#attempts.askToReturn(lease, session, frame.wait, now);
     }
   }
 
@@ -140,14 +137,6 @@ export class ShardFrames {
       }),
     );
     this.#state.committer.add({ kind: "spawn", bytes, session: session.id, row: { t, r, a, c } });
-  }
-
-  #keepSlot(session: Session, lease: Lease): void {
-    const key = leaseKey(lease);
-    if (lease.leftMs === undefined) session.hold(key, lease.slots);
-    else session.holdWaiting(key);
-    this.#attempts.noteDue(lease.deadline);
-    this.#state.storage.writeLeases([lease]);
   }
 
   #answerStale({ id }: Session, { task, attempt }: AttemptRef): void {

@@ -20,8 +20,9 @@ export class ShardLimits {
 
   /** What Postgres has said of limits to a new life. */
   recover({ limits, over, holding, unknownMs }: RecoverReply, now: number): void {
-    const { book, permits, buckets, turns } = this.#state;
+    const { book, permits, buckets, turns, returns } = this.#state;
     book.replace(limits);
+    returns.openAll();
     for (const run of over) this.endRun(run);
     if (holding === undefined) return;
     // Whatever was known of attempts is lost: each may run until its time is up.
@@ -35,7 +36,7 @@ export class ShardLimits {
   write(placements: readonly Placement[], now: number): void {
     const { storage, permits, buckets } = this.#state;
     if (buckets.isOvergrown) this.prune(now);
-    const runs = placements.filter(({ isRunHolding }) => isRunHolding).map(({ task }) => task.run);
+    const runs = placements.filter(({ ofRun }) => ofRun.length > 0).map(({ task }) => task.run);
     storage.writeHolders([...new Set(runs)].map((run) => ({ run, ids: permits.heldBy(run) })));
     storage.writeBuckets(buckets.takeChanged());
   }

@@ -20,6 +20,7 @@ import { Outbox } from "./dispatcher/outbox.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
 import { Permits } from "./dispatcher/permits.ts";
 import type { Failure } from "./dispatcher/retries.ts";
+import { Returns } from "./dispatcher/returns.ts";
 import { Roster } from "./dispatcher/roster.ts";
 import type { ShardName } from "./dispatcher/shard-name.ts";
 import { Turns } from "./dispatcher/turns.ts";
@@ -43,6 +44,7 @@ export class ShardState {
   readonly outbox = new Outbox();
   readonly pendingCalls = new PendingCalls();
   readonly permits = new Permits();
+  readonly returns = new Returns();
   readonly roster = new Roster();
   readonly turns = new Turns();
   readonly versions = new Versions();
@@ -60,9 +62,13 @@ export class ShardState {
     for (const lease of this.storage.readLeases()) {
       const key = leaseKey(lease);
       const session = this.roster.find(lease.session);
-      if (lease.leftMs === undefined) session?.hold(key, lease.slots);
-      else session?.holdWaiting(key);
-      for (const id of lease.holds) this.permits.take(id, key);
+      if (lease.leftMs === undefined) {
+        session?.hold(key, lease.slots);
+        for (const { id } of lease.holds) this.permits.take(id, key);
+      } else {
+        session?.holdWaiting(key, lease.returning === undefined ? 0 : lease.slots);
+        if (lease.returning !== undefined) this.returns.add(lease);
+      }
       this.leases.hold(lease);
     }
     for (const { run, ids } of this.storage.readHolders()) {

@@ -129,6 +129,10 @@ export const TASK_ERRORS = {
     advice:
       "Mend the expression or give it a fallback; then replay the run with the active version.",
   },
+  limit_held_by_parent: {
+    title: "A run that this one is a child of holds a limit that it needs",
+    advice: "Count children by a limit or key of their own, or start them detached.",
+  },
   rate_limited: {
     title: "The worker met a rate limit and gave the task back",
     advice: "Nothing: it runs again when its limit allows. Again and again: lower the limit.",

@@ -127,6 +127,10 @@ export interface Why {
 
 export type WaitReason =
   | { kind: "running"; worker: string | null; since: string | null }
+  /** Its handler waits for the runs that it has started: it has no slot and no permit of its own. */
+  | { kind: "children"; worker: string | null; since: string }
+  /** Its handler has waited for them, and goes on once it has its slots and permits again. */
+  | { kind: "returning"; worker: string | null; since: string; needs: ReturnNeed }
   | { kind: "finished"; state: "completed" | "failed" | "cancelled" | "skipped" }
   /** Its parents that have not completed. */
   | { kind: "parents"; parents: string[] }
@@ -161,6 +165,15 @@ export type WaitReason =
   | { kind: "queue"; action: string; line: LinePosition }
   /** It is ready, and on its way to the shard that gives it to a worker. */
   | { kind: "arriving" };
+
+/** What an attempt has not got yet that it needs to go on. */
+export type ReturnNeed =
+  | { of: "limit"; limit: string; key: string; held: number; bound: number }
+  /** Of its own worker. */
+  | { of: "slots" }
+  | { of: "connection" }
+  /** Nothing that is known of: it is the next to go on. */
+  | { of: "nothing" };
 
 /** Where a task stands among those that wait for the same: from 1. `isExact` false: at least. */
 export interface LinePosition {

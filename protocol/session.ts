@@ -71,7 +71,7 @@ export type WorkerFrame =
   | ExtendFrame
   | SpawnFrame
   | WaitingFrame
-  | WorkingFrame
+  | ReturnFrame
   | SettleFrame
   | RateLimitedFrame
   | LabelsFrame
@@ -179,14 +179,22 @@ export interface SpawnFrame extends AttemptRef {
   children: ChildStart[];
 }
 
-/** The handler does nothing but wait for its children: its slot is free, and its timeout stands still. */
+/**
+ * The handler does nothing but wait for its children: its slots and its own permits are free, and its
+ * timeout stands still. Permits of its run stay with the run.
+ */
 export interface WaitingFrame extends AttemptRef {
   type: "waiting";
 }
 
-/** The handler goes on: it takes a slot again, and its timeout counts. */
-export interface WorkingFrame extends AttemptRef {
-  type: "working";
+/**
+ * The handler wants to go on: answered with `returned` once it has its slots and permits again, all of
+ * them at once. Sent again on every socket until then; another `waiting` takes it back.
+ */
+export interface ReturnFrame extends AttemptRef {
+  type: "return";
+  /** Which of the attempt's waits has ended, from 1: an answer to an earlier one is no answer. */
+  wait: number;
 }
 
 /**
@@ -246,6 +254,7 @@ export type ShardFrame =
   | GoneFrame
   | CancelFrame
   | ExtendedFrame
+  | ReturnedFrame
   | SpawnedFrame
   | ChildFrame
   | PauseFrame
@@ -327,6 +336,14 @@ export type CancelReason = "execution_timeout" | "run_timeout" | "cancelled" | "
 /** The attempt has so many milliseconds from when this was sent. */
 export interface ExtendedFrame extends AttemptRef {
   type: "extended";
+  timeoutMs: number;
+}
+
+/** The handler goes on: it has its slots and permits again, and its timeout counts. */
+export interface ReturnedFrame extends AttemptRef {
+  type: "returned";
+  wait: number;
+  /** Milliseconds the attempt has left, from when this was sent. */
   timeoutMs: number;
 }
 

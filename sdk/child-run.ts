@@ -48,9 +48,9 @@ export interface ChildRun<Result = unknown> {
    * `RunFailedError` when it failed or was cancelled, and what `ctx.signal` was aborted with when
    * this attempt is over first.
    *
-   * While a handler waits so, its slot is another task's and its timeout stands still; it has a slot
-   * again before this settles. Several waits at once are one: the slot is back before the last of
-   * them settles. So a handler that works while a wait is open asks for `keepSlot`, and one that
+   * While a handler waits so, its slot and its step's permits are other tasks' and its timeout stands
+   * still; it has them again before this settles. Several waits at once are one: they are back before
+   * the last of them settles. So a handler that works while a wait is open asks for `keepSlot`, and one that
    * needs a child no more (after a `Promise.race`, say) aborts its `signal`.
    */
   result(options?: ChildWaitOptions): Promise<Result>;

@@ -84,7 +84,8 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
    * Says what the attempt has really taken of a rate limit, in place of the units that were reserved for
    * it: the rest is for others at once, and what was too much is owed. Once a limit, while the handler
    * runs; without it the whole reserve is taken. `limit` is a stored limit's name; one that is written in
-   * the step is named `WORKFLOW:STEP#1`, counted from 1. The workflow's own are the run's, not the attempt's.
+   * the step is named `WORKFLOW:STEP#1`, counted from 1. One of
+   * the workflow is paid by the run's first attempt: to later ones nothing is reserved, and what they say adds.
    *
    * Throws `DefinitionError` for a limit that this attempt is not under, a number below 0 or over
    * 10¹², or a second settlement; and what `signal` was aborted with when the attempt is over.

@@ -7,11 +7,14 @@ import type {
   LimitHolder,
   LimitKeyState,
   LinePosition,
+  ReturnNeed,
   WaitReason,
 } from "../../protocol/limit-bodies.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
+import type { Lease } from "./leases.ts";
 import { boundOf, type Need } from "./needs.ts";
 import { type CountId, type Holder, partsOf } from "./permits.ts";
+import type { ReturnObstacle } from "./returns.ts";
 import { suits } from "./roster.ts";
 import { holderOf, runOfHolder, type SchedulerParts } from "./scheduler.ts";
 
@@ -26,6 +29,30 @@ export function explain(task: string, parts: SchedulerParts, now: number): WaitR
   if (found === undefined) return undefined;
   const line = positionOf(task, lane, parts);
   return ofLimits(found, line, parts, now) ?? ofWorkers(found, line, parts) ?? { kind: "next" };
+}
+
+/** What a worker that has a task is at. */
+export function explainAttempt(lease: Lease, parts: SchedulerParts, now: number): WaitReason {
+  const worker = parts.roster.find(lease.session)?.worker ?? null;
+  const of = { worker, since: new Date(lease.sentAt).toISOString() };
+  if (lease.leftMs === undefined) return { kind: "running", ...of };
+  if (!parts.returns.has(lease)) return { kind: "children", ...of };
+  return { kind: "returning", ...of, needs: needOf(parts.returns.obstacleOf(lease, parts, now)) };
+}
+
+function needOf(obstacle: ReturnObstacle | undefined): ReturnNeed {
+  switch (obstacle?.on) {
+    case "limit": {
+      const { id, held, bound } = obstacle;
+      return { of: "limit", ...partsOf(id), held, bound };
+    }
+    case "slots":
+    case "connection":
+      return { of: obstacle.on };
+    case "recovery":
+    case undefined:
+      return { of: "nothing" };
+  }
 }
 
 /** Why a task that came to this lane now would not run. Undefined: the lane has nothing in memory. */
@@ -44,8 +71,9 @@ export function explainLane(
 
 /** The keys of a limit, those with most waiting first, that are held, have been taken from, or are waited for. */
 export function keysOf(limit: string, parts: SchedulerParts, now: number): LimitKeyState[] {
-  const { permits, buckets, book, window } = parts;
+  const { permits, returns, buckets, book, window } = parts;
   const waiting = new Map<CountId, number>();
+  for (const id of returns.ids()) waiting.set(id, returns.claims(id));
   const needs = new Map<CountId, Need>();
   for (const lane of window.lanes()) {
     for (const need of lane.first?.needs.needs ?? []) {
@@ -56,7 +84,7 @@ export function keysOf(limit: string, parts: SchedulerParts, now: number): Limit
     }
   }
   const ids = new Set(
-    [...permits.ids(), ...buckets.ids(), ...needs.keys()].filter(
+    [...permits.ids(), ...returns.ids(), ...buckets.ids(), ...needs.keys()].filter(
       (id) => partsOf(id).limit === limit,
     ),
   );
@@ -91,7 +119,7 @@ function ofLimits(
   parts: SchedulerParts,
   now: number,
 ): WaitReason | undefined {
-  const { permits, buckets, book, turns } = parts;
+  const { permits, returns, buckets, book, turns } = parts;
   const lane = parts.window.laneOf(task.id);
   for (const need of task.needs.needs) {
     const { concurrency, rate } = boundOf(need, book) ?? {};
@@ -99,7 +127,10 @@ function ofLimits(
     const { limit, key, units } = need;
     const isInLine =
       lane !== undefined && (lane.blockedOn === need.id || turns.isWaitedFor(need.id, lane));
-    if (concurrency !== undefined && (permits.count(need.id) >= concurrency || isInLine)) {
+    if (
+      concurrency !== undefined &&
+      (permits.count(need.id) + returns.claims(need.id) >= concurrency || isInLine)
+    ) {
       const held = permits.count(need.id);
       const holders = holdersOf(need.id, parts);
       return { kind: "concurrency", limit, key, held, bound: concurrency, holders, line };

@@ -128,7 +128,7 @@ const FRAMES = {
     children: z.array(child).min(1).max(MAX_SPAWN),
   }),
   waiting: z.strictObject({ type: z.literal("waiting"), ...ref }),
-  working: z.strictObject({ type: z.literal("working"), ...ref }),
+  return: z.strictObject({ type: z.literal("return"), ...ref, wait: z.int().min(1) }),
   settle: z.strictObject({
     type: z.literal("settle"),
     ...ref,

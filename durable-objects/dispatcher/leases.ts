@@ -8,6 +8,7 @@ import { RECEIPT_LIMIT_MS } from "../../protocol/session.ts";
 import type { RateWindow } from "../../protocol/limit-bodies.ts";
 import type { StepKind } from "../../protocol/states.ts";
 import { START_RECORD_MS } from "./limits.ts";
+import type { Need } from "./needs.ts";
 import type { CountId } from "./permits.ts";
 
 /** Units of a rate limit that were taken when the attempt was sent. */
@@ -22,6 +23,9 @@ export interface Reserve {
   isSettled: boolean;
 }
 
+/** A permit of an attempt, and what says how many there are. */
+export type HeldPermit = Pick<Need, "limit" | "key" | "id" | "own">;
+
 export interface Lease {
   task: string;
   run: string;
@@ -35,8 +39,8 @@ export interface Lease {
   rescues: number;
   /** Slots of its session. */
   slots: number;
-  /** Permits that the attempt holds; those of its run are the run's. */
-  holds: CountId[];
+  /** Permits that the attempt holds, but while it waits; those of its run are the run's. */
+  holds: HeldPermit[];
   /** Units that were taken for it. */
   reserved: Reserve[];
   /** How its step is tried again. Kept here, because a shard that wakes knows no versions yet. */
@@ -46,6 +50,8 @@ export interface Lease {
   deadline: number;
   /** Milliseconds it has left, while its handler only waits for children: then none pass. */
   leftMs: number | undefined;
+  /** Which of its waits has ended, while it waits to go on. */
+  returning: number | undefined;
   /**
    * `held`: the worker has it. `ending`: its result is on the way to Postgres. `cancelling`: so is
    * its end without the worker. `cancelled`: it is over, and only its slot is taken until the

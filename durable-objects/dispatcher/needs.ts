@@ -130,7 +130,10 @@ function inlineName(of: string, index: number): string {
 }
 
 /** The bound that is in force for a need; undefined: there is none, and the key is for fairness alone. */
-export function boundOf({ own, limit, key }: Need, book: LimitBook): Bound | undefined {
+export function boundOf(
+  { own, limit, key }: Pick<Need, "own" | "limit" | "key">,
+  book: LimitBook,
+): Bound | undefined {
   return own ?? book.boundOf(limit, key);
 }
 

@@ -81,6 +81,11 @@ export class Permits {
     }
   }
 
+  /** Others may have it: somebody who was to have it does without. */
+  noteFreed(id: CountId): void {
+    this.#freed.add(id);
+  }
+
   /** What has been let go of since this was last asked. */
   takeFreed(): CountId[] {
     if (this.#freed.size === 0) return [];

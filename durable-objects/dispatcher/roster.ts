@@ -53,9 +53,10 @@ export class Session {
   labels: Labels = {};
   /** Attempts that hold slots here, and how many; cancelled ones included until they are released. */
   readonly holding = new Map<LeaseKey, number>();
-  /** Attempts whose handlers only wait for children: they hold none. */
-  readonly waiting = new Set<LeaseKey>();
+  /** Attempts whose handlers wait for children: they hold none, but those that want to go on claim some. */
+  readonly waiting = new Map<LeaseKey, number>();
   #used = 0;
+  #claimed = 0;
   #freed: Set<Session>;
 
   /** @param freed Where it notes that it may take something. */
@@ -92,7 +93,7 @@ export class Session {
   }
 
   get freeSlots(): number {
-    return this.isTaking ? Math.max(0, this.slots - this.#used) : 0;
+    return this.isTaking ? Math.max(0, this.slots - this.#used - this.#claimed) : 0;
   }
 
   get usedSlots(): number {
@@ -111,14 +112,18 @@ export class Session {
     this.#used += slots;
   }
 
-  /** The attempt is here, and for now takes no slots. */
-  holdWaiting(key: LeaseKey): void {
+  /** The attempt is here, and for now takes no slots; it is the next to have so many. */
+  holdWaiting(key: LeaseKey, claimed = 0): void {
     this.letGo(key);
-    this.waiting.add(key);
+    this.waiting.set(key, claimed);
+    this.#claimed += claimed;
   }
 
   letGo(key: LeaseKey): void {
+    const claimed = this.waiting.get(key) ?? 0;
     this.waiting.delete(key);
+    this.#claimed -= claimed;
+    if (claimed > 0) this.noteFreed();
     const slots = this.holding.get(key);
     if (slots === undefined) return;
     this.holding.delete(key);

@@ -6,10 +6,11 @@ import { runIdOf } from "../../protocol/ids.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Buckets } from "./buckets.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
-import { leaseKey } from "./leases.ts";
+import { type Lease, leaseKey } from "./leases.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { boundOf, laneOf, type Need } from "./needs.ts";
-import type { Holder, Permits } from "./permits.ts";
+import type { CountId, Holder, Permits } from "./permits.ts";
+import type { Returns } from "./returns.ts";
 import type { Roster, Session } from "./roster.ts";
 import type { Turns } from "./turns.ts";
 import type { ReadyWindow } from "./window.ts";
@@ -18,6 +19,7 @@ export interface SchedulerParts {
   window: ReadyWindow;
   backlog: Backlog;
   turns: Turns;
+  returns: Returns;
   roster: Roster;
   permits: Permits;
   buckets: Buckets;
@@ -27,8 +29,8 @@ export interface SchedulerParts {
 export interface Placement {
   task: ReadyTask;
   session: Session;
-  /** Whether the run has taken permits of its own with it. */
-  isRunHolding: boolean;
+  /** What the run has taken with it, for all its tasks. */
+  ofRun: CountId[];
 }
 
 /** A run that has to go because a limit is full and its strategy says so. */
@@ -42,6 +44,8 @@ export interface Eviction {
 }
 
 export interface Scheduled {
+  /** Attempts that go on after a wait. */
+  returned: Lease[];
   placements: Placement[];
   evictions: Eviction[];
 }
@@ -53,11 +57,18 @@ interface Obstacle {
 }
 
 export function schedule(parts: SchedulerParts, now: number): Scheduled {
-  const { turns, roster, permits } = parts;
-  const scheduled: Scheduled = { placements: [], evictions: [] };
-  for (const id of permits.takeFreed()) turns.open(id);
-  for (const session of roster.takeFreed()) turns.openSlots(session.actions);
+  const { turns, returns, roster, permits } = parts;
+  for (const id of permits.takeFreed()) {
+    returns.open(id);
+    turns.open(id);
+  }
+  for (const session of roster.takeFreed()) {
+    returns.openSession(session.id);
+    turns.openSlots(session.actions);
+  }
   turns.openDue(now);
+  const returned = returns.grant(parts, now);
+  const scheduled: Scheduled = { returned, placements: [], evictions: [] };
   for (let lane = turns.next(); lane !== undefined; lane = turns.next()) {
     serve(lane, parts, scheduled, now);
     parts.backlog.watch(lane);
@@ -78,9 +89,9 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
       return turns.blockOnSlot(lane, parts.roster.hasFreeSlot(task.action));
     }
     window.shift(lane);
-    const isRunHolding = take(task, session, parts, now);
-    if (isRunHolding) freeRest(task.run, parts);
-    scheduled.placements.push({ task, session, isRunHolding });
+    const ofRun = take(task, session, parts, now);
+    if (ofRun.length > 0) freeRest(task.run, parts);
+    scheduled.placements.push({ task, session, ofRun });
     return turns.pay(lane, costOf(task, parts));
   }
   const { need } = obstacle;
@@ -107,7 +118,7 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
 function obstacleOf(
   task: ReadyTask,
   lane: Lane,
-  { permits, buckets, book, turns }: SchedulerParts,
+  { permits, returns, buckets, book, turns }: SchedulerParts,
   now: number,
 ): Obstacle | undefined {
   for (const need of task.needs.needs) {
@@ -118,7 +129,7 @@ function obstacleOf(
       return { need, at: permits.closedUntil };
     }
     if (concurrency !== undefined) {
-      if (permits.count(need.id) >= concurrency) return { need };
+      if (permits.count(need.id) + returns.claims(need.id) >= concurrency) return { need };
       if (turns.isWaitedFor(need.id, lane)) return { need };
     }
     if (rate !== undefined) {
@@ -129,13 +140,14 @@ function obstacleOf(
   return undefined;
 }
 
+/** What the run has taken of it. */
 function take(
   task: ReadyTask,
   session: Session,
   { permits, buckets, book }: SchedulerParts,
   now: number,
-): boolean {
-  let isRunHolding = false;
+): CountId[] {
+  const ofRun: CountId[] = [];
   for (const need of task.needs.needs) {
     const bound = boundOf(need, book);
     const holder = holderOf(need, task);
@@ -144,10 +156,10 @@ function take(
     if (bound.concurrency === undefined && !need.isOfRun) continue;
     // Of a run's rate as well: what it has paid once, it need not pay again.
     permits.take(need.id, holder);
-    isRunHolding ||= need.isOfRun;
+    if (need.isOfRun) ofRun.push(need.id);
   }
   session.hold(leaseKey({ task: task.id, attempt: task.attempt }), task.needs.placing.slots);
-  return isRunHolding;
+  return ofRun;
 }
 
 /** A run's other tasks leave the lines of those that wait for what it holds now. */

@@ -6,6 +6,7 @@ import type { Committer } from "./committer.ts";
 import type { Leases } from "./leases.ts";
 import { IDLE_CONNECTION_MS } from "./limits.ts";
 import type { PendingCalls } from "./pending-calls.ts";
+import type { Returns } from "./returns.ts";
 import type { Roster } from "./roster.ts";
 import type { Turns } from "./turns.ts";
 import type { Waiters } from "./waiters.ts";
@@ -18,6 +19,7 @@ export interface TimerParts {
   waiters: Waiters;
   window: ReadyWindow;
   turns: Turns;
+  returns: Returns;
   agenda: Agenda;
   pendingCalls: PendingCalls;
   /** When Postgres was last asked, or answered; undefined when nothing is to be closed. */
@@ -35,6 +37,7 @@ export function nextAlarm(parts: TimerParts): number | undefined {
     leases.nextDue(),
     window.nextExpiry(),
     parts.turns.nextOpening(),
+    parts.returns.nextOpening,
     // While a commit is on its way, its landing asks for what has expired in the queue.
     committer.flights.size > 0 ? Number.POSITIVE_INFINITY : window.queueExpiry,
     parts.agenda.nextDue(),

@@ -4,7 +4,7 @@
  * nothing is started twice.
  */
 import { MAX_SPAWN } from "../../protocol/limits.ts";
-import type { ChildFrame, SpawnedFrame } from "../../protocol/session.ts";
+import type { ChildFrame, ReturnedFrame, SpawnedFrame } from "../../protocol/session.ts";
 import { pieces } from "../bulk.ts";
 import { DefinitionError } from "../errors.ts";
 import type { Attempt } from "./attempt.ts";
@@ -71,6 +71,10 @@ export class Children {
 
   finished(frame: ChildFrame): void {
     this.#children.get(frame.key)?.finish(frame);
+  }
+
+  returned(frame: ReturnedFrame): void {
+    this.#waits.returned(frame);
   }
 
   /** Asks again, on a new socket, and says again whether the handler waits. */

@@ -266,6 +266,7 @@ export class Connection implements Route {
         inFlight.cancel(frame, this);
         break;
       case "extended":
+      case "returned":
       case "spawned":
       case "child":
         inFlight.answer(frame);

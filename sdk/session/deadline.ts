@@ -56,8 +56,9 @@ export class Deadline {
     this.#stoppedAt ??= Date.now();
   }
 
-  goOn(): void {
-    this.#dueAt = this.at.getTime();
+  /** The time passes again, and so much of it is left. */
+  goOn(leftMs: number): void {
+    this.#dueAt = Date.now() + leftMs;
     this.#stoppedAt = null;
   }
 

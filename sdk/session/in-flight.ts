@@ -8,6 +8,7 @@ import type {
   CancelFrame,
   ChildFrame,
   ExtendedFrame,
+  ReturnedFrame,
   SpawnedFrame,
   TaskFrame,
 } from "../../protocol/session.ts";
@@ -79,10 +80,11 @@ export class InFlight {
   }
 
   /** The shard has answered what a handler asked for. */
-  answer(frame: ExtendedFrame | SpawnedFrame | ChildFrame): void {
+  answer(frame: ExtendedFrame | ReturnedFrame | SpawnedFrame | ChildFrame): void {
     const attempt = this.#find(frame);
     if (attempt === undefined || attempt.isOver) return;
     if (frame.type === "extended") attempt.deadline.confirm(frame.timeoutMs);
+    else if (frame.type === "returned") attempt.children.returned(frame);
     else if (frame.type === "spawned") attempt.children.spawned(frame);
     else attempt.children.finished(frame);
   }

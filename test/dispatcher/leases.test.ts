@@ -1,36 +1,9 @@
 /** Attempts in workers' hands: what is due of them, and that an attempt that is over hides no newer one. */
 import { expect, test } from "vitest";
-import { type Lease, leaseKey, Leases } from "../../durable-objects/dispatcher/leases.ts";
+import { leaseKey, Leases } from "../../durable-objects/dispatcher/leases.ts";
 import { START_RECORD_MS } from "../../durable-objects/dispatcher/limits.ts";
 import { RECEIPT_LIMIT_MS } from "../../protocol/session.ts";
-
-function lease(part: Partial<Lease> = {}): Lease {
-  return {
-    task: "task",
-    run: "run",
-    attempt: 1,
-    session: "session",
-    version: "version",
-    step: 0,
-    kind: "step",
-    failures: 0,
-    rescues: 0,
-    slots: 1,
-    holds: [],
-    reserved: [],
-    retry: undefined,
-    sentAt: 0,
-    deadline: 60_000,
-    leftMs: undefined,
-    state: "held",
-    releaseBy: Number.POSITIVE_INFINITY,
-    isReceived: true,
-    isReleased: false,
-    isStartRecorded: true,
-    isEndUnknown: false,
-    ...part,
-  };
-}
+import { lease } from "./transitions.ts";
 
 test("a cancelled attempt keeps its slot while the task's next attempt runs", () => {
   const leases = new Leases();

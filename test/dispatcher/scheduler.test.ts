@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Lease } from "../../durable-objects/dispatcher/leases.ts";
 import { boundOf } from "../../durable-objects/dispatcher/needs.ts";
 import { holderOf } from "../../durable-objects/dispatcher/scheduler.ts";
 import { Scheduling } from "./scheduling.ts";
@@ -17,7 +18,9 @@ describe("whatever comes, ends, is lost or changes", () => {
       { weight: 4, arbitrary: fc.record({ kind: fc.constant("end" as const), n: fc.nat(9) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), n: fc.nat(9) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("limit" as const), n: fc.nat(3) }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant("wait" as const), n: fc.nat(9) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), n: fc.nat(9) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), n: fc.nat(9) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("return" as const), n: fc.nat(9) }) },
     ),
     { maxLength: 80 },
   );
@@ -42,7 +45,10 @@ describe("whatever comes, ends, is lost or changes", () => {
         }
         for (let rounds = 0; world.window.size > 0 || world.running.size > 0; rounds++) {
           expect(rounds).toBeLessThan(1_000);
-          for (const id of world.running.keys()) world.end(id);
+          for (const [id, { waits }] of world.running) {
+            if (waits === undefined) world.end(id);
+            else world.askBack(id); // and goes on in its turn
+          }
           world.now += 500;
           step(world);
         }
@@ -61,12 +67,14 @@ describe("whatever comes, ends, is lost or changes", () => {
     } else if (kind === "end" && one !== undefined) world.end(one);
     else if (kind === "lose" && one !== undefined) world.lose(one);
     else if (kind === "limit") world.store({ name: "shared", concurrency: 1 + n });
-    else if (kind === "wait") world.now += 100 * n;
+    else if (kind === "pass") world.now += 100 * n;
+    else if (kind === "wait" && one !== undefined) world.wait(one);
+    else if (kind === "return" && one !== undefined) world.askBack(one);
   }
 
   function step(world: Scheduling): void {
     const before = new Map([...world.permits.ids()].map((id) => [id, world.permits.count(id)]));
-    const { placements } = world.schedule();
+    const { placements, returned } = world.schedule();
     // Never raised above the bound: a lowered one lets what runs finish.
     for (const { task } of placements) {
       for (const need of task.needs.needs) {
@@ -76,7 +84,14 @@ describe("whatever comes, ends, is lost or changes", () => {
         expect(count).toBeLessThanOrEqual(Math.max(bound, before.get(need.id) ?? 0));
       }
     }
+    for (const { holds } of returned) {
+      for (const need of holds) {
+        const bound = boundOf(need, world.book)?.concurrency ?? Infinity;
+        expect(world.permits.count(need.id)).toBeLessThanOrEqual(bound);
+      }
+    }
     expect(heldBy(world)).toEqual(heldByRunning(world));
+    expect(returnable(world)).toEqual([]);
     for (const { usedSlots, slots } of world.roster.sessions) {
       expect(usedSlots).toBeLessThanOrEqual(slots);
     }
@@ -95,10 +110,12 @@ describe("whatever comes, ends, is lost or changes", () => {
     const held = new Set<string>();
     const lost = [...window.lanes()].flatMap((lane) => [...lane.tasks()]);
     for (const task of [...[...running.values()].map((one) => one.task), ...lost]) {
-      const isRunning = running.has(task.id);
+      const one = running.get(task.id);
       for (const need of task.needs.needs) {
         const holder = holderOf(need, task);
-        const isHeld = need.isOfRun ? isRunning || permits.has(need.id, holder) : isRunning;
+        const isHeld = need.isOfRun
+          ? one !== undefined || permits.has(need.id, holder)
+          : one !== undefined && one.waits === undefined;
         if (isHeld && (need.isOfRun || !need.id.startsWith("flow:step#3"))) {
           held.add(`${need.id} ${holder}`);
         }
@@ -107,14 +124,40 @@ describe("whatever comes, ends, is lost or changes", () => {
     return [...held].toSorted();
   }
 
+  /** Of those who want to go on, the oldest, if it needs nothing that is not there. */
+  function returnable({ running, permits, book }: Scheduling): string[] {
+    const waiting = [...running.values()].filter(({ waits }) => waits === "return");
+    return waiting.flatMap(({ lease, session }) => {
+      // Those who came before it are let go on first: the oldest of each worker and limit is enough.
+      const isFirst = waiting.every(
+        (other) => other.lease === lease || !sharesWith(other.lease, lease),
+      );
+      const hasPermits = lease.holds.every(
+        (need) => permits.count(need.id) < (boundOf(need, book)?.concurrency ?? Infinity),
+      );
+      const hasSlots = session.usedSlots + lease.slots <= session.slots;
+      return isFirst && hasPermits && hasSlots ? [lease.task] : [];
+    });
+  }
+
+  function sharesWith(a: Lease, b: Lease): boolean {
+    return a.session === b.session || a.holds.some(({ id }) => b.holds.some((o) => o.id === id));
+  }
+
   /** First tasks of lanes that need nothing that is not there. */
-  function placeable({ window, permits, buckets, book, roster, now }: Scheduling): string[] {
+  function placeable(world: Scheduling): string[] {
+    const { window, permits, returns, buckets, book, roster, now } = world;
     if (![...roster.sessions].some(({ freeSlots }) => freeSlots > 0)) return [];
     return [...window.lanes()].flatMap(({ first }) => {
       const isFree = first?.needs.needs.every((need) => {
         const { concurrency, rate } = boundOf(need, book) ?? {};
         if (permits.has(need.id, holderOf(need, first))) return true;
-        if (concurrency !== undefined && permits.count(need.id) >= concurrency) return false;
+        if (
+          concurrency !== undefined &&
+          permits.count(need.id) + returns.claims(need.id) >= concurrency
+        ) {
+          return false;
+        }
         return rate === undefined || buckets.availableAt(need.id, rate, need.units, now) <= now;
       });
       // A larger task that waits for the same bucket comes first.
@@ -138,6 +181,66 @@ test("a run that has begun waits in no line for what it holds, whoever came befo
   world.end(first);
   world.end(second);
   expect(world.start()).toEqual([other]);
+});
+
+test("an attempt that waits gives its slot and permit to others, and has them back before new tasks", () => {
+  const world = new Scheduling([{ ...BY_KEY, concurrency: 1 }]);
+  world.store();
+  world.connect("one", { slots: 1 });
+  const input = { k: "a" };
+  const [first, second, third] = [1, 2, 3].map(() => world.arrive({ input }));
+  expect(world.start()).toEqual([first]);
+  world.wait(first ?? "");
+  expect(world.start()).toEqual([second]);
+  world.askBack(first ?? "");
+  expect(world.schedule()).toMatchObject({ returned: [], placements: [] });
+  world.end(second ?? "");
+  expect(world.schedule()).toMatchObject({ returned: [{ task: first }], placements: [] });
+  world.end(first ?? "");
+  expect(world.start()).toEqual([third]);
+});
+
+test("an attempt that wants to go on with two permits is not overtaken for ever by tasks that need one", () => {
+  const world = new Scheduling([
+    { key: "input.k", concurrency: 1 },
+    { key: "input.l", fallbackKey: "none", concurrency: 1 },
+  ]);
+  world.store();
+  world.connect("one", { slots: 9 });
+  const both = world.arrive({ input: { k: "k", l: "l" } });
+  expect(world.start()).toEqual([both]);
+  world.wait(both);
+  const running = [
+    world.arrive({ input: { k: "k", l: "x" } }),
+    world.arrive({ input: { k: "y", l: "l" } }),
+  ];
+  expect(world.start().toSorted()).toEqual(running);
+  world.askBack(both);
+  for (let n = 0; n < 5; n++) {
+    world.arrive({ input: { k: "k", l: `x${n}` } });
+    world.arrive({ input: { k: `y${n}`, l: "l" } });
+  }
+  world.end(running[0] ?? "");
+  expect(world.start()).toEqual([]); // its permit is spoken for
+  world.end(running[1] ?? "");
+  expect(world.schedule().returned).toMatchObject([{ task: both }]);
+});
+
+test("an attempt that does not want to go on any more leaves what it would have had to others", () => {
+  const world = new Scheduling([{ ...BY_KEY, concurrency: 1 }]);
+  world.store();
+  world.connect("one", { slots: 2 });
+  const input = { k: "a" };
+  const first = world.arrive({ input });
+  world.start();
+  world.wait(first);
+  const second = world.arrive({ input });
+  world.start();
+  world.askBack(first);
+  const third = world.arrive({ input });
+  world.end(second);
+  world.end(first);
+  expect(world.start()).toEqual([third]);
 });
 
 test("a key with a long line does not delay another's task", () => {

@@ -4,11 +4,12 @@ import type { LimitsRow, StepRow, VersionRow } from "../../database/definition-r
 import { Backlog } from "../../durable-objects/dispatcher/backlog.ts";
 import { Buckets } from "../../durable-objects/dispatcher/buckets.ts";
 import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
-import { leaseKey } from "../../durable-objects/dispatcher/leases.ts";
+import { type Lease, leaseKey } from "../../durable-objects/dispatcher/leases.ts";
 import { LimitBook } from "../../durable-objects/dispatcher/limit-book.ts";
 import { createLimitExpressions } from "../../durable-objects/dispatcher/limit-expressions.ts";
-import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
+import { boundOf, needsOf } from "../../durable-objects/dispatcher/needs.ts";
 import { Permits } from "../../durable-objects/dispatcher/permits.ts";
+import { Returns } from "../../durable-objects/dispatcher/returns.ts";
 import {
   Roster,
   type Session,
@@ -19,11 +20,14 @@ import { Turns } from "../../durable-objects/dispatcher/turns.ts";
 import { ReadyWindow } from "../../durable-objects/dispatcher/window.ts";
 import type { LimitUse } from "../../protocol/limit-bodies.ts";
 import type { Json } from "../../protocol/json.ts";
-import { readyTask, sessionRecord } from "./transitions.ts";
+import { lease, readyTask, sessionRecord } from "./transitions.ts";
 
 export interface Running {
   task: ReadyTask;
   session: Session;
+  lease: Lease;
+  /** Its handler waits for children, or has waited and wants to go on. */
+  waits?: "children" | "return";
 }
 
 export interface Asked {
@@ -39,6 +43,7 @@ export class Scheduling {
   readonly window = new ReadyWindow();
   readonly backlog = new Backlog(this.window);
   readonly turns = new Turns();
+  readonly returns = new Returns();
   readonly roster = new Roster();
   readonly permits = new Permits();
   readonly buckets = new Buckets();
@@ -102,8 +107,9 @@ export class Scheduling {
   schedule(): Scheduled {
     const scheduled = schedule(this, this.now);
     for (const { task, session } of scheduled.placements) {
-      this.running.set(task.id, { task, session });
+      this.running.set(task.id, { task, session, lease: this.#leaseOf(task, session) });
     }
+    for (const { task } of scheduled.returned) delete this.running.get(task)?.waits;
     return scheduled;
   }
 
@@ -120,8 +126,29 @@ export class Scheduling {
     const key = leaseKey({ task: id, attempt: running.task.attempt });
     running.session.letGo(key);
     this.permits.release(key);
+    if (this.returns.drop(running.lease)) {
+      for (const { id: freed } of running.lease.holds) this.permits.noteFreed(freed);
+    }
     if (!keepsRun) this.permits.release(running.task.run);
     return running.task;
+  }
+
+  /** Its handler waits for children: others have its slots and permits. */
+  wait(id: string): void {
+    const running = this.running.get(id);
+    if (running === undefined || running.waits !== undefined) return;
+    running.waits = "children";
+    this.permits.release(leaseKey(running.lease));
+    running.session.holdWaiting(leaseKey(running.lease));
+  }
+
+  /** Its handler wants to go on. */
+  askBack(id: string): void {
+    const running = this.running.get(id);
+    if (running?.waits !== "children") return;
+    running.waits = "return";
+    running.session.holdWaiting(leaseKey(running.lease), running.lease.slots);
+    this.returns.add(running.lease);
   }
 
   /** Its worker has vanished: it is ready again. */
@@ -131,6 +158,13 @@ export class Scheduling {
     const { input, run, action, priority } = task;
     const asked = { input, run, action, ...(typeof priority === "number" && { priority }) };
     this.#admit(id, task.attempt + 1, asked);
+  }
+
+  #leaseOf({ id, run, attempt, needs }: ReadyTask, { id: session }: Session): Lease {
+    const holds = needs.needs.filter(
+      (need) => !need.isOfRun && boundOf(need, this.book)?.concurrency !== undefined,
+    );
+    return lease({ task: id, run, attempt, session, slots: needs.placing.slots, holds });
   }
 
   #admit(id: string, attempt: number, { action = "a", run, ...said }: Asked): void {

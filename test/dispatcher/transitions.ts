@@ -1,5 +1,6 @@
 /** Transitions, rows and versions for tests of pure decisions, as short as what a test says of them. */
 import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
+import type { Lease } from "../../durable-objects/dispatcher/leases.ts";
 import { PLAIN } from "../../durable-objects/dispatcher/needs.ts";
 import type { SessionRecord } from "../../durable-objects/dispatcher/roster.ts";
 import type { Transition } from "../../durable-objects/dispatcher/transitions.ts";
@@ -67,6 +68,36 @@ export function readyTask(id: string, action = "a", part: Partial<ReadyTask> = {
     bytes: 10,
     expiresAt: Infinity,
     needs: PLAIN,
+    ...part,
+  };
+}
+
+/** An attempt in a worker's hands. */
+export function lease(part: Partial<Lease> = {}): Lease {
+  return {
+    task: "task",
+    run: "run",
+    attempt: 1,
+    session: "session",
+    version: "version",
+    step: 0,
+    kind: "step",
+    failures: 0,
+    rescues: 0,
+    slots: 1,
+    holds: [],
+    reserved: [],
+    retry: undefined,
+    sentAt: 0,
+    deadline: 60_000,
+    leftMs: undefined,
+    returning: undefined,
+    state: "held",
+    releaseBy: Number.POSITIVE_INFINITY,
+    isReceived: true,
+    isReleased: false,
+    isStartRecorded: true,
+    isEndUnknown: false,
     ...part,
   };
 }

@@ -48,6 +48,22 @@ describe.each(inject("databases"))("children on $name", (database) => {
     expect((await shard.handouts())[shard.lastSeq]).toEqual(idsOf(reply.ready));
   });
 
+  test("say which runs they belong to, up to one that was started detached", async () => {
+    const { shard, run, task } = await parent();
+    const one = child("one", "sub");
+    const first = await shard.commit({ spawns: [spawned(task, [one])] });
+    expect(first.ready).toMatchObject([{ ancestors: [run] }]);
+    const two = child("two", "sub", { isDetached: true });
+    const second = await shard.commit({ spawns: [spawned(taskId(one.id, 0), [two])] });
+    expect(second.ready).toMatchObject([{ ancestors: [] }]);
+    const three = child("three", "sub");
+    const third = await shard.commit({ spawns: [spawned(taskId(one.id, 0), [three])] });
+    expect(third.ready).toMatchObject([{ ancestors: [one.id, run] }]);
+    const four = child("four", "sub");
+    const fourth = await shard.commit({ spawns: [spawned(taskId(two.id, 0), [four])] });
+    expect(fourth.ready).toMatchObject([{ ancestors: [two.id] }]);
+  });
+
   test("tell their parent's task how they ended, with their outputs", async () => {
     const { shard, task } = await parent();
     const one = child("one", "sub");

@@ -51,6 +51,7 @@ test("a result is pushed: the output that the child's workflow returns, without 
   const result = childOf(world, first).result();
   await world.session.next("waiting");
   world.session.finishChild("ship:1", { outputs: { pack: { parcel: 9 }, other: 1 } });
+  await world.session.letGoOn();
   expect(await result).toEqual({ parcel: 9 });
   expect(world.shard.requests.filter(({ path }) => path.endsWith("/result"))).toEqual([]);
 });
@@ -64,6 +65,7 @@ test("a result too large to be pushed is fetched once", async () => {
   }));
   const result = childOf(world, first).result();
   world.session.finishChild("ship:1", { outputs: null });
+  await world.session.letGoOn();
   expect(await result).toEqual({ parcel: 9 });
   expect(world.shard.requestsTo(path)).toHaveLength(1);
 });
@@ -75,6 +77,7 @@ test("a child that failed throws with its run, step and error", async () => {
     .catch((error: unknown) => error);
   const error = { code: "handler_error", name: "TypeError", message: "no box" } as const;
   world.session.finishChild("ship:1", { state: "failed", error: { ...error, step: "pack" } });
+  await world.session.letGoOn();
   const failure = await result;
   expect(failure).toBeInstanceOf(RunFailedError);
   expect(failure).toMatchObject({ runId: "run-of-ship:1", state: "failed", step: "pack" });
@@ -88,6 +91,7 @@ test("a child that was cancelled throws with the run's own error", async () => {
     .catch((error: unknown) => error);
   const error = { code: "cancelled", name: "Cancelled", message: "by hand", step: null } as const;
   world.session.finishChild("ship:1", { state: "cancelled", error });
+  await world.session.letGoOn();
   expect(await result).toMatchObject({ state: "cancelled", step: null, error });
   expect(String(await result)).toContain("Run run-of-ship:1 cancelled: by hand");
 });
@@ -114,10 +118,18 @@ test("while a handler waits its slot is another task's, and it gets the next one
   session.finishChild("ship:1");
   await session.settled();
   expect(events).toEqual([]);
-  expect(session.count("working")).toBe(0);
+  expect(await session.next("return")).toEqual({
+    type: "return",
+    task: "task-1",
+    attempt: 1,
+    wait: 1,
+  });
+  // Not before it may, and not before there is a slot on this machine.
+  session.send({ type: "returned", task: "task-1", attempt: 1, wait: 1, timeoutMs: 60_000 });
+  await session.settled();
+  expect(events).toEqual([]);
   a.finish();
   await session.next("completed");
-  expect(await session.next("working")).toEqual({ type: "working", task: "task-1", attempt: 1 });
   await session.settled();
   expect(events).toEqual(["parent goes on"]);
   expect(calls.size).toBe(0);
@@ -137,13 +149,13 @@ test("several waits at once are one: the slot is back before the last of them en
   session.finishChild("ship:2");
   await session.settled();
   expect(ended).toEqual([second]);
-  expect(session.count("working")).toBe(0);
+  expect(session.count("return")).toBe(0);
   session.finishChild("ship:1");
-  await session.next("working");
+  await session.letGoOn();
   await Promise.all(waits);
-  expect(saidBy(session).filter((type) => /^(waiting|working)$/.test(type))).toEqual([
+  expect(saidBy(session).filter((type) => /^(waiting|return)$/.test(type))).toEqual([
     "waiting",
-    "working",
+    "return",
   ]);
 });
 
@@ -171,13 +183,12 @@ test("a wait that is stopped by its signal ends with the signal's reason, in a s
   const a = await calls.next("a call");
   const reason = new Error("long enough");
   stop.abort(reason);
-  await session.settled();
-  expect(session.count("working")).toBe(0);
   a.finish();
-  await session.next("working");
+  await session.letGoOn();
   expect(await result).toBe(reason);
   await expect(childOf(world, first).result({ signal: stop.signal })).rejects.toBe(reason);
   session.finishChild("ship:1", { outputs: { pack: { parcel: 9 } } });
+  await session.settled();
   expect(await childOf(world, first).result()).toEqual({ parcel: 9 });
 });
 
@@ -195,7 +206,7 @@ test("a handler that is cancelled while it waits ends at once, without a slot", 
   expect(await result).toBe(reason);
   parent.fail(reason);
   expect(await session.next("released")).toMatchObject({ task: "task-1" });
-  expect(session.count("working")).toBe(0);
+  expect(session.count("return")).toBe(0);
   session.send(task({ task: "b" }));
   await session.settled();
   expect(calls.size).toBe(0); // Its slot had been given back already: there is one, and "a" has it.
@@ -209,12 +220,12 @@ test("a handler that is cancelled while it waits for a slot again does not take 
   session.send(task({ task: "a" }), task({ task: "b" }));
   const a = await calls.next("a call");
   session.finishChild("ship:1", { outputs: { pack: { parcel: 9 } } });
+  await session.letGoOn();
   session.send({ type: "cancel", task: "task-1", attempt: 1, reason: "run_timeout" });
   await signalOf(parent.ctx.signal);
   expect(await result).toEqual({ parcel: 9 });
   a.finish();
   expect((await calls.next("a call")).ctx.taskId).toBe("b");
-  expect(session.count("working")).toBe(0);
 });
 
 test("a handler that waits again before it has a slot needs none", async () => {
@@ -225,17 +236,25 @@ test("a handler that waits again before it has a slot needs none", async () => {
   session.send(task({ task: "a" }), task({ task: "b" }));
   const a = await calls.next("a call");
   session.finishChild("ship:1");
-  await session.settled();
+  const { wait } = await session.next("return");
   const two = childOf(world, second).result();
   await one;
+  await session.next("waiting");
+  const late = { type: "returned", task: "task-1", attempt: 1, wait, timeoutMs: 60_000 } as const;
+  session.send(late);
   a.finish();
   const b = await calls.next("a call");
   expect(b.ctx.taskId).toBe("b");
   session.finishChild("ship:2");
   b.finish();
+  const events: string[] = [];
+  void two.then(() => events.push("goes on"));
+  expect(await session.next("return")).toMatchObject({ wait: wait + 1 });
+  session.send(late); // the answer to its first wait, which it has taken back
+  await session.settled();
+  expect(events).toEqual([]);
+  session.send({ ...late, wait: wait + 1 });
   await two;
-  expect(session.count("waiting")).toBe(0);
-  await session.next("working");
 });
 
 test("a handler that ends while a wait is open leaves no slot taken", async () => {
@@ -247,7 +266,7 @@ test("a handler that ends while a wait is open leaves no slot taken", async () =
   expect(await session.next("completed")).toMatchObject({ output: "without it" });
   session.send(task({ task: "a" }));
   expect((await calls.next("a call")).ctx.taskId).toBe("a");
-  expect(session.count("working")).toBe(0);
+  expect(session.count("return")).toBe(0);
 });
 
 test("a wait goes on over sockets, and each hears whether the handler waits", async () => {
@@ -260,12 +279,15 @@ test("a wait goes on over sockets, and each hears whether the handler waits", as
   await next.next("waiting");
   await next.grantSpawn();
   next.finishChild("ship:1", { outputs: { pack: { parcel: 9 } } });
-  await next.next("working");
-  expect(await result).toEqual({ parcel: 9 });
+  await next.next("return");
   next.vanish();
+  const third = (await shard.session()).welcome({ resumed: [{ task: "task-1", attempt: 1 }] });
+  await third.letGoOn();
+  expect(await result).toEqual({ parcel: 9 });
+  third.vanish();
   const last = (await shard.session()).welcome({ resumed: [{ task: "task-1", attempt: 1 }] });
-  await last.next("working");
-  expect(last.count("waiting") + last.count("spawn")).toBe(0);
+  await last.settled();
+  expect(last.count("waiting") + last.count("return") + last.count("spawn")).toBe(0);
 });
 
 test("a handler whose lease is lost while it waits is told", async () => {
@@ -296,6 +318,7 @@ test("a handler's time stands still while it waits", async () => {
   vi.setSystemTime(5_000_000);
   expect(parent.ctx.deadline.getTime()).toBe(5_050_000);
   session.finishChild("ship:1");
+  await session.letGoOn(50_000);
   await result;
   vi.setSystemTime(5_020_000);
   expect(parent.ctx.deadline.getTime()).toBe(5_050_000);
@@ -309,6 +332,7 @@ test("a worker that stops lets a handler that waits for its children end", async
   const stopped = world.stop();
   await session.next("drain");
   session.finishChild("ship:1", { outputs: { pack: { parcel: 9 } } });
+  await session.letGoOn();
   expect(await result).toEqual({ parcel: 9 });
   parent.finish("after it");
   expect(await session.next("completed")).toMatchObject({ output: "after it" });

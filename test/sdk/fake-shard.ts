@@ -252,6 +252,12 @@ export class FakeSession {
     );
   }
 
+  /** Lets `task-1` go on, when it next asks to, or says again that it may. */
+  async letGoOn(timeoutMs = 60_000): Promise<this> {
+    const { task, attempt, wait } = await this.next("return");
+    return this.send({ type: "returned", task, attempt, wait, timeoutMs });
+  }
+
   /** Says that a child of `task-1` has finished: completed, unless it is told otherwise. */
   finishChild(key: string, overrides: Partial<ChildFrame> = {}): this {
     return this.send({

@@ -184,7 +184,8 @@ test("a handler that waits for its children gives back its slot, and time stands
   }
   worker.complete(ofChild);
   await worker.receive("child", { key: "one", state: "completed" });
-  worker.say({ type: "working", task: id, attempt });
+  worker.say({ type: "return", task: id, attempt, wait: 1 });
+  await worker.receive("returned", { task: id, wait: 1, timeoutMs: 6_000 });
   await world.advance(5_999); // of its ten seconds four had passed
   expect(await worker.unreadWhenQuiet()).toMatchObject([{ type: "recorded" }]);
   await world.advance(1);

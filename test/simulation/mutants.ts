@@ -70,7 +70,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "leases are not kept in the shard's storage",
     file: "durable-objects/shard-attempts.ts",
-    from: "storage.writeLeases(placed);",
+    from: "storage.writeLeases([...returned, ...placed]);",
     to: "",
     foundBy: ["no fencing token is given twice, and they rise"],
     theme: "shard",

@@ -6,6 +6,7 @@ import { sentenceOf } from "../../workers/api/why-sentence.ts";
 const T = "2026-01-31T12:00:00.000Z";
 const line = { position: 3, length: 10, isExact: true };
 const permits = { kind: "concurrency" as const, limit: "llm", key: "acme", holders: [], line };
+const returning = { kind: "returning" as const, worker: "box", since: T };
 const units = { kind: "rate" as const, limit: "tokens", key: "", availableAt: T, line };
 
 const SENTENCES: [WaitReason, string][] = [
@@ -19,6 +20,26 @@ const SENTENCES: [WaitReason, string][] = [
     "It was cancelled, with its run or because a step before it failed.",
   ],
   [{ kind: "finished", state: "skipped" }, "It was skipped, and does not run."],
+  [
+    { kind: "children", worker: "box", since: T },
+    `Worker "box" has had it since ${T}. Its handler waits for runs that it has started, and takes no slot and no permit of its own meanwhile.`,
+  ],
+  [
+    { ...returning, needs: { of: "limit", limit: "llm", key: "acme", held: 2, bound: 2 } },
+    `Worker "box" has had it since ${T}. Its handler has waited for runs that it had started, and goes on once it has limit "llm" with key "acme" again, of which 2 of 2 permits are held.`,
+  ],
+  [
+    { ...returning, needs: { of: "slots" } },
+    `Worker "box" has had it since ${T}. Its handler has waited for runs that it had started, and goes on once its worker has room for it again.`,
+  ],
+  [
+    { ...returning, needs: { of: "connection" } },
+    `Worker "box" has had it since ${T}. Its handler has waited for runs that it had started, and goes on once its worker is connected again.`,
+  ],
+  [
+    { ...returning, needs: { of: "nothing" } },
+    `Worker "box" has had it since ${T}. Its handler has waited for runs that it had started, and goes on next.`,
+  ],
   [{ kind: "parents", parents: ["a"] }, 'It waits until "a" has completed.'],
   [{ kind: "parents", parents: ["a", "b"] }, 'It waits until "a" and "b" have completed.'],
   [
@@ -73,6 +94,8 @@ test.each(SENTENCES)("%j", (reason, sentence) => {
 /** One of each kind: the compiler sees to it. */
 const KINDS: Record<WaitReason["kind"], true> = {
   running: true,
+  children: true,
+  returning: true,
   finished: true,
   parents: true,
   paused: true,

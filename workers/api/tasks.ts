@@ -15,6 +15,9 @@ import { ProblemError } from "./problems.ts";
 import { taskParameters, whySchema } from "./why-schemas.ts";
 import { sentenceOf } from "./why-sentence.ts";
 
+/** Of a task that a worker has; Postgres hears of that a little later. */
+const IN_HANDS: ReadonlySet<WaitReason["kind"]> = new Set(["running", "children", "returning"]);
+
 const why = createRoute({
   method: "get",
   path: "/tasks/{id}/why",
@@ -49,7 +52,7 @@ export const tasks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }).o
       task: id,
       run: runIdOf(id),
       step: found.step,
-      state: reason.kind === "running" ? "running" : found.state,
+      state: IN_HANDS.has(reason.kind) ? "running" : found.state,
       sentence: sentenceOf(reason),
       reason,
     };

@@ -15,12 +15,34 @@ const line = z
 
 const counted = { limit: z.string(), key: z.string(), line };
 
+const returnNeed = z
+  .discriminatedUnion("of", [
+    z.object({
+      of: z.literal("limit"),
+      limit: z.string(),
+      key: z.string(),
+      held: z.int(),
+      bound: z.int(),
+    }),
+    z.object({ of: z.literal("slots") }),
+    z.object({ of: z.literal("connection") }),
+    z.object({ of: z.literal("nothing") }),
+  ])
+  .openapi("ReturnNeed") satisfies z.ZodType<bodies.ReturnNeed>;
+
 const waitReason = z
   .discriminatedUnion("kind", [
     z.object({
       kind: z.literal("running"),
       worker: z.string().nullable(),
       since: moment.nullable(),
+    }),
+    z.object({ kind: z.literal("children"), worker: z.string().nullable(), since: moment }),
+    z.object({
+      kind: z.literal("returning"),
+      worker: z.string().nullable(),
+      since: moment,
+      needs: returnNeed,
     }),
     z.object({ kind: z.literal("finished"), state: z.enum(FINISHED_TASK_STATES) }),
     z.object({ kind: z.literal("parents"), parents: z.array(z.string()) }),

@@ -2,7 +2,7 @@
  * Why a task is not running, in one sentence: what stands in its way, since or until when, and what to do
  * about it where something can be done. Says nothing that the reason does not. Pure.
  */
-import type { LinePosition, WaitReason } from "../../protocol/limit-bodies.ts";
+import type { LinePosition, ReturnNeed, WaitReason } from "../../protocol/limit-bodies.ts";
 
 /** Parents that the sentence names; the reason has all of them. */
 const MAX_NAMED = 5;
@@ -11,6 +11,10 @@ export function sentenceOf(reason: WaitReason): string {
   switch (reason.kind) {
     case "running":
       return ofRunning(reason);
+    case "children":
+      return `${ofRunning(reason)} Its handler waits for runs that it has started, and takes no slot and no permit of its own meanwhile.`;
+    case "returning":
+      return `${ofRunning(reason)} Its handler has waited for runs that it had started, and goes on ${ofReturn(reason.needs)}.`;
     case "finished":
       return FINISHED[reason.state];
     case "parents":
@@ -43,9 +47,25 @@ const FINISHED: Record<Extract<WaitReason, { kind: "finished" }>["state"], strin
   skipped: "It was skipped, and does not run.",
 };
 
-function ofRunning({ worker, since }: Extract<WaitReason, { kind: "running" }>): string {
+function ofRunning({
+  worker,
+  since,
+}: Extract<WaitReason, { kind: "running" | "children" | "returning" }>): string {
   const who = worker === null ? "A worker" : `Worker "${worker}"`;
   return since === null ? `${who} has it.` : `${who} has had it since ${since}.`;
+}
+
+function ofReturn(needs: ReturnNeed): string {
+  switch (needs.of) {
+    case "limit":
+      return `once it has ${limitName(needs.limit, needs.key)} again, of which ${needs.held} of ${needs.bound} permits are held`;
+    case "slots":
+      return "once its worker has room for it again";
+    case "connection":
+      return "once its worker is connected again";
+    case "nothing":
+      return "next";
+  }
 }
 
 function ofConcurrency({

@@ -1,0 +1,181 @@
+/**
+ * Attempts whose handlers have waited for their children and want to go on. Each takes its slots and its
+ * permits again in one step, or nothing. What they need is theirs before any new task's, and an older
+ * one's before a younger's, so that none waits for ever; and none can wait for another in a circle.
+ */
+import { type Lease, type LeaseKey, leaseKey } from "./leases.ts";
+import type { LimitBook } from "./limit-book.ts";
+import { boundOf } from "./needs.ts";
+import type { CountId, Permits } from "./permits.ts";
+import type { Roster } from "./roster.ts";
+
+export interface ReturnParts {
+  roster: Roster;
+  permits: Permits;
+  book: LimitBook;
+}
+
+/** What stands in the way of one. `recovery`: it is not known yet what is free. */
+export type ReturnObstacle =
+  | { on: "limit"; id: CountId; held: number; bound: number }
+  | { on: "slots" }
+  | { on: "connection" }
+  | { on: "recovery" };
+
+export class Returns {
+  /** In the order in which they have asked, as all sets here are. */
+  #leases = new Map<LeaseKey, Lease>();
+  #ofLimit = new Map<CountId, Set<Lease>>();
+  #ofSession = new Map<string, Set<Lease>>();
+  /** Those that are to be looked at, and that something may have become free for. */
+  #fresh = new Set<Lease>();
+  #openedIds = new Set<CountId>();
+  #openedSessions = new Set<string>();
+  #closedUntil = Number.POSITIVE_INFINITY;
+
+  has(lease: Lease): boolean {
+    return this.#leases.has(leaseKey(lease));
+  }
+
+  add(lease: Lease): void {
+    this.#leases.set(leaseKey(lease), lease);
+    for (const { id } of lease.holds) addTo(this.#ofLimit, id, lease);
+    addTo(this.#ofSession, lease.session, lease);
+    this.#fresh.add(lease);
+  }
+
+  /** It goes on, or never will. False: it did not want to. */
+  drop(lease: Lease): boolean {
+    if (!this.#leases.delete(leaseKey(lease))) return false;
+    this.#fresh.delete(lease);
+    for (const { id } of lease.holds) dropFrom(this.#ofLimit, id, lease);
+    dropFrom(this.#ofSession, lease.session, lease);
+    return true;
+  }
+
+  /** How many permits of it are spoken for. */
+  claims(id: CountId): number {
+    return this.#ofLimit.get(id)?.size ?? 0;
+  }
+
+  /** Everything that one of them needs. */
+  ids(): Iterable<CountId> {
+    return this.#ofLimit.keys();
+  }
+
+  /** Some of it may have become free. */
+  open(id: CountId): void {
+    if (this.#ofLimit.has(id)) this.#openedIds.add(id);
+  }
+
+  openSession(session: string): void {
+    if (this.#ofSession.has(session)) this.#openedSessions.add(session);
+  }
+
+  /** What limits allow has changed. */
+  openAll(): void {
+    for (const lease of this.#leases.values()) this.#fresh.add(lease);
+  }
+
+  /** When those may go on who wait because nobody knows what is free. */
+  get nextOpening(): number {
+    return this.#closedUntil;
+  }
+
+  /** Lets go on who may, each with what it needs: it holds that now. */
+  grant(parts: ReturnParts, now: number): Lease[] {
+    if (this.#closedUntil <= now) {
+      this.#closedUntil = Number.POSITIVE_INFINITY;
+      this.openAll();
+    }
+    const granted: Lease[] = [];
+    /** Whether it is of use to look at those behind it who wait for the same. */
+    const serve = (lease: Lease): ReturnObstacle | undefined => {
+      const obstacle = this.obstacleOf(lease, parts, now);
+      if (obstacle === undefined) {
+        this.#take(lease, parts);
+        granted.push(lease);
+      }
+      return obstacle;
+    };
+    for (const id of this.#openedIds) {
+      for (const lease of this.#ofLimit.get(id) ?? []) {
+        const obstacle = serve(lease);
+        if (obstacle?.on === "limit" && obstacle.id === id) break;
+      }
+    }
+    for (const session of this.#openedSessions) {
+      for (const lease of this.#ofSession.get(session) ?? []) {
+        if (serve(lease)?.on === "slots") break;
+      }
+    }
+    for (const lease of this.#fresh) {
+      const { closedUntil } = parts.permits;
+      if (serve(lease)?.on === "recovery" && closedUntil > now) this.#closedUntil = closedUntil;
+    }
+    this.#openedIds.clear();
+    this.#openedSessions.clear();
+    this.#fresh.clear();
+    return granted;
+  }
+
+  /** The first thing that it can't have now. */
+  obstacleOf(
+    lease: Lease,
+    { roster, permits, book }: ReturnParts,
+    now: number,
+  ): ReturnObstacle | undefined {
+    const session = roster.find(lease.session);
+    if (session === undefined || session.closedAt !== undefined) return { on: "connection" };
+    const used = session.usedSlots + this.#slotsBefore(lease);
+    // One that is larger than all there is goes on alone, rather than never.
+    if (used > 0 && used + lease.slots > session.slots) return { on: "slots" };
+    if (lease.holds.length === 0) return undefined;
+    if (book.version === undefined || permits.closedUntil > now) return { on: "recovery" };
+    for (const need of lease.holds) {
+      const { concurrency: bound } = boundOf(need, book) ?? {};
+      const held = permits.count(need.id);
+      if (bound !== undefined && held + this.#countBefore(lease, need.id) >= bound) {
+        return { on: "limit", id: need.id, held, bound };
+      }
+    }
+    return undefined;
+  }
+
+  #take(lease: Lease, { roster, permits }: ReturnParts): void {
+    this.drop(lease);
+    const key = leaseKey(lease);
+    roster.find(lease.session)?.hold(key, lease.slots);
+    for (const { id } of lease.holds) permits.take(id, key);
+  }
+
+  #countBefore(lease: Lease, id: CountId): number {
+    let count = 0;
+    for (const other of this.#ofLimit.get(id) ?? []) {
+      if (other === lease) break;
+      count++;
+    }
+    return count;
+  }
+
+  #slotsBefore(lease: Lease): number {
+    let slots = 0;
+    for (const other of this.#ofSession.get(lease.session) ?? []) {
+      if (other === lease) break;
+      slots += other.slots;
+    }
+    return slots;
+  }
+}
+
+function addTo<Key>(sets: Map<Key, Set<Lease>>, key: Key, lease: Lease): void {
+  const set = sets.get(key);
+  if (set) set.add(lease);
+  else sets.set(key, new Set([lease]));
+}
+
+function dropFrom<Key>(sets: Map<Key, Set<Lease>>, key: Key, lease: Lease): void {
+  const set = sets.get(key);
+  set?.delete(lease);
+  if (set?.size === 0) sets.delete(key);
+}
