@@ -97,16 +97,19 @@ export async function registerWorkflow(
 }
 
 /** The definition of a stored limit, as it was checked. Undefined: there are `most` already. */
+/** `version` numbers all of the tenant's limits: who knows them by it knows this one. */
+export type StoredLimitReply = LimitRow & { created: boolean; version: number };
+
 export async function putLimit(
   query: Query,
   tenant: string,
   name: string,
   definition: PutLimit,
   most: number,
-): Promise<(LimitRow & { created: boolean }) | undefined> {
+): Promise<StoredLimitReply | undefined> {
   const text = JSON.stringify(definition);
   const reply = await call(query, "v1.put_limit($1, $2, $3::jsonb, $4)", tenant, name, text, most);
-  return (reply ?? undefined) as (LimitRow & { created: boolean }) | undefined;
+  return (reply ?? undefined) as StoredLimitReply | undefined;
 }
 
 /** `usedBy`: workflows whose active version names it; then it is not deleted. */
@@ -114,9 +117,9 @@ export async function deleteLimit(
   query: Query,
   tenant: string,
   name: string,
-): Promise<{ deleted: boolean; usedBy: string[] }> {
+): Promise<{ deleted: boolean; usedBy: string[]; version: number }> {
   const reply = await call(query, "v1.delete_limit($1, $2)", tenant, name);
-  return reply as { deleted: boolean; usedBy: string[] };
+  return reply as { deleted: boolean; usedBy: string[]; version: number };
 }
 
 /** The workflows whose active version names a stored limit. */

@@ -1,9 +1,9 @@
 /**
- * What Postgres knows of a task that is asked for why it is not running.
+ * What Postgres knows of tasks that are asked for why they are not running.
  */
-import { and, asc, between, count, eq, gt, inArray, lt, notInArray } from "drizzle-orm";
+import { and, asc, between, count, eq, gt, inArray, lt, notInArray, type SQL } from "drizzle-orm";
 import { lastTaskId, runIdOf } from "../protocol/ids.ts";
-import type { TaskState } from "../protocol/states.ts";
+import { FINISHED_TASK_STATES, type TaskState } from "../protocol/states.ts";
 import type { LaneRow } from "./rows.ts";
 import type { Reads } from "./reads.ts";
 import { dag, queueItem, task, timer, workflow, workflowRun } from "./schema.ts";
@@ -11,7 +11,11 @@ import { dag, queueItem, task, timer, workflow, workflowRun } from "./schema.ts"
 /** Tasks of a line that are counted: what one look at an index may cost. */
 const MAX_LINE = 1_000;
 
+/** Tasks of a run that one look tells of. */
+const MAX_TASKS = 100;
+
 export interface WaitingTask {
+  id: string;
   step: string;
   action: string;
   state: TaskState;
@@ -28,59 +32,84 @@ export interface WaitingTask {
   queued: (LaneRow & { shard: number }) | undefined;
 }
 
+/** One task, in whatever state it is. */
 export async function readWaitingTask(
   reads: Reads,
   tenant: string,
   id: string,
 ): Promise<WaitingTask | undefined> {
-  const run = runIdOf(id);
+  const [found] = (await readTasks(reads, tenant, runIdOf(id), eq(task.id, id))) ?? [];
+  return found;
+}
+
+/** A run's tasks that are not over, at most 100; undefined: there is no such run. */
+export async function readWaitingTasks(
+  reads: Reads,
+  tenant: string,
+  run: string,
+): Promise<WaitingTask[] | undefined> {
+  const isOpen = notInArray(task.state, [...FINISHED_TASK_STATES]);
+  return await readTasks(reads, tenant, run, isOpen);
+}
+
+async function readTasks(
+  reads: Reads,
+  tenant: string,
+  run: string,
+  which: SQL,
+): Promise<WaitingTask[] | undefined> {
   const ofRun = and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, run));
-  const [rows, siblings, timers] = await reads.batch([
+  const ofItsTasks = between(task.id, run, lastTaskId(run));
+  const [runs, rows, siblings, timers] = await reads.batch([
+    reads
+      .select({ pausedAt: workflow.pausedAt })
+      .from(workflowRun)
+      .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
+      .where(ofRun),
     reads
       .select({
+        id: task.id,
         step: dag.name,
         action: dag.action,
         parents: dag.parents,
         state: task.state,
         worker: task.worker,
         startedAt: task.startedAt,
-        pausedAt: workflow.pausedAt,
         shard: queueItem.shard,
         lane: queueItem.lane,
       })
       .from(workflowRun)
-      .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
-      .innerJoin(task, eq(task.id, id))
+      .innerJoin(task, and(ofItsTasks, which))
       .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
       .leftJoin(queueItem, eq(queueItem.taskId, task.id))
-      .where(ofRun),
+      .where(ofRun)
+      .orderBy(asc(task.id))
+      .limit(MAX_TASKS),
     reads
       .select({ name: dag.name, step: dag.step })
       .from(workflowRun)
-      .innerJoin(task, between(task.id, run, lastTaskId(run)))
+      .innerJoin(task, ofItsTasks)
       .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
       .where(and(ofRun, notInArray(task.state, ["completed", "skipped"])))
       .orderBy(asc(task.id)),
     reads
-      .select({ kind: timer.kind, dueAt: timer.dueAt })
+      .select({ id: timer.id, kind: timer.kind, dueAt: timer.dueAt })
       .from(timer)
-      .where(and(inArray(timer.id, [id, run]), inArray(timer.kind, ["retry", "release"]))),
+      .where(
+        and(between(timer.id, run, lastTaskId(run)), inArray(timer.kind, ["retry", "release"])),
+      ),
   ]);
-  const [row] = rows;
-  if (row === undefined) return undefined;
-  const { step, action, state, worker, startedAt, pausedAt, shard, lane } = row;
-  return {
-    step,
-    action,
-    state,
-    worker,
-    startedAt,
-    pausedAt,
-    parents: siblings.filter((each) => row.parents.includes(each.step)).map(({ name }) => name),
-    retryAt: timers.find(({ kind }) => kind === "retry")?.dueAt ?? null,
-    isHeld: timers.some(({ kind }) => kind === "release"),
-    queued: shard === null || lane === null ? undefined : { shard, action, lane },
-  };
+  const [ofWorkflow] = runs;
+  if (ofWorkflow === undefined) return undefined;
+  const isHeld = timers.some(({ kind }) => kind === "release");
+  return rows.map(({ parents, shard, lane, ...row }) => ({
+    ...row,
+    ...ofWorkflow,
+    isHeld,
+    parents: siblings.filter(({ step }) => parents.includes(step)).map(({ name }) => name),
+    retryAt: timers.find(({ id, kind }) => id === row.id && kind === "retry")?.dueAt ?? null,
+    queued: shard === null || lane === null ? undefined : { shard, action: row.action, lane },
+  }));
 }
 
 /** How many stand before a task in its lane of the queue, and how many behind; each counted so far. */

@@ -12,6 +12,7 @@ import { ShardDatabase } from "../database/shard-database.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import type { WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
+import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
 import { PING, PONG, SUBPROTOCOL } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
@@ -31,9 +32,6 @@ import { ShardState } from "./shard-state.ts";
 
 /** While it works on deadlines, the alarm is set this far ahead, should it not come to its end. */
 const ALARM_MARGIN_MS = 10_000;
-
-/** Keys of a limit that one answer has. */
-const MAX_KEYS = 100;
 
 /** What `start` answers. Only `committed` is durable. */
 export type StartAnswer =
@@ -152,7 +150,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   /** How a limit is used here now: its keys with most waiting first, at most 100. */
   limitState(name: string): { keys: LimitKeyState[]; hasMoreKeys: boolean } {
     const keys = keysOf(name, this.#state, Date.now());
-    return { keys: keys.slice(0, MAX_KEYS), hasMoreKeys: keys.length > MAX_KEYS };
+    return { keys: keys.slice(0, MAX_LIMIT_KEYS), hasMoreKeys: keys.length > MAX_LIMIT_KEYS };
   }
 
   /** Why a task that came to this lane now would not run. Undefined: nothing is known of the lane. */
@@ -160,13 +158,15 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     return explainLane(lane, this.#state, Date.now());
   }
 
-  /** Why a task is not running; undefined: it is not in this shard's memory. */
-  why(task: string): WaitReason | undefined {
+  /** Why each of these tasks is not running; undefined: it is not in this shard's memory. */
+  why(tasks: readonly string[]): (WaitReason | undefined)[] {
     const now = Date.now();
-    const lease = this.#state.leases.ofTask(task);
-    return lease === undefined
-      ? explain(task, this.#state, now)
-      : explainAttempt(lease, this.#state, now);
+    return tasks.map((task) => {
+      const lease = this.#state.leases.ofTask(task);
+      return lease === undefined
+        ? explain(task, this.#state, now)
+        : explainAttempt(lease, this.#state, now);
+    });
   }
 
   /** Lets a worker take no tasks, or tasks again. False: there is no such session. */
@@ -194,6 +194,19 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   nudge(): void {
     this.#commits.wantAnotherLook();
     this.#settle();
+  }
+
+  /** Resolves once limits are in force as they have been since this version, or that takes too long. */
+  async heedLimits(version: number): Promise<void> {
+    const { book, pendingCalls } = this.#state;
+    if ((book.version ?? 0) >= version) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const pending = pendingCalls.add(Date.now(), resolve);
+    const forget = book.whenKnown(version, resolve);
+    this.nudge();
+    await promise;
+    pendingCalls.end(pending);
+    forget();
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {

@@ -33,6 +33,9 @@ export const MAX_OVERRIDES = 100;
 /** Characters of a key: what a limit is counted by, which names it in lists and in every `why`. */
 export const MAX_KEY_LENGTH = 200;
 
+/** Keys of a limit that one answer tells of. */
+export const MAX_LIMIT_KEYS = 100;
+
 /** Characters of a limit's name: a workflow's own are named after the workflow and the step. */
 export const MAX_LIMIT_NAME_LENGTH = 2 * MAX_NAME_LENGTH + 4;
 

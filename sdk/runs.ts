@@ -15,6 +15,7 @@ import type {
   StartedRun,
 } from "../protocol/http.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
+import type { Why } from "../protocol/limit-bodies.ts";
 import { isFinishedRun, type RunState } from "../protocol/states.ts";
 import { RunFailedError, SkeinError } from "./errors.ts";
 import type { Http } from "./http.ts";
@@ -170,6 +171,17 @@ export class Runs {
     page: { limit?: number | undefined; cursor?: string | undefined } = {},
   ): Promise<Page<RunLogLine>> {
     return await this.#http.request("GET", `${runPath(id)}/logs`, { query: { ...page } });
+  }
+
+  /**
+   * Why each of the run's tasks that is not over is not running: see `Client.why`. At most 100, in the
+   * order of its tasks; none once the run is over. Throws `SkeinError` `run_not_found`.
+   *
+   * @example
+   * for (const { step, sentence } of await skein.runs.why(id)) console.log(`${step}: ${sentence}`);
+   */
+  async why(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Why[]> {
+    return await this.#http.request("GET", `${runPath(id)}/why`, { signal });
   }
 
   /**

@@ -145,12 +145,22 @@ export async function nudgeShards(
   log: Logger,
   shards: { tenant: string; shard: number }[],
 ): Promise<void> {
+  await tellEach(env, log, shards, async (stub) => await stub.nudge());
+}
+
+/** Says something to shards that need not hear it now: it is in Postgres, and they will read it. */
+export async function tellEach(
+  env: Environment,
+  log: Logger,
+  shards: { tenant: string; shard: number }[],
+  tell: (stub: ShardStub) => Promise<void>,
+): Promise<void> {
   await Promise.all(
     shards.map(async ({ tenant, shard }) => {
       try {
-        await shardStub(env, tenant, shard).nudge();
+        await tell(shardStub(env, tenant, shard));
       } catch (error) {
-        log.warn("shard.nudge_failed", { tenant_id: tenant, shard, ...errorFields(error) });
+        log.warn("shard.not_told", { tenant_id: tenant, shard, ...errorFields(error) });
       }
     }),
   );

@@ -17,6 +17,7 @@ export class LimitBook {
   #limits = new Map<string, StoredLimitRow>();
   #everywhere: StoredLimitRow[] = [];
   #byAction = new Map<string, StoredLimitRow[]>();
+  #watchers = new Set<{ version: number; known: () => void }>();
 
   /** The number of what is known; undefined before anything is. */
   get version(): number | undefined {
@@ -33,6 +34,14 @@ export class LimitBook {
       const { action } = limit.appliesTo;
       this.#byAction.set(action, [...(this.#byAction.get(action) ?? []), limit]);
     }
+    for (const watcher of this.#watchers) if (watcher.version <= version) watcher.known();
+  }
+
+  /** Calls back when a later version is known than now; gives what ends that. */
+  whenKnown(version: number, known: () => void): () => void {
+    const watcher = { version, known };
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
   }
 
   find(name: string): StoredLimitRow | undefined {

@@ -221,47 +221,38 @@ export class Roster {
    */
   choose({ action, version, needs: { placing } }: ReadyTask): Session | undefined {
     let best: Session | undefined;
-    let bestRank: Rank | undefined;
     for (const session of this.#byAction.get(action) ?? []) {
       if (session.freeSlots < placing.slots || !suits(session, placing)) continue;
-      const rank = rankOf(session, version, placing);
-      if (bestRank !== undefined && !isHigher(rank, bestRank)) continue;
-      best = session;
-      bestRank = rank;
+      if (best === undefined || isBetter(session, best, version, placing)) best = session;
     }
     return best;
   }
 }
 
-/** Each counts only where those before it are equal. */
-type Rank = [isOwn: number, isOfVersion: number, preference: number, freeSlots: number];
-
-function rankOf(session: Session, version: string, { labels, worker }: Placing): Rank {
-  let preference = 0;
-  for (const [label, request] of Object.entries(labels ?? {})) {
-    if (request.isRequired === true) continue;
-    if (meets(session.labels[label], request)) preference += request.weight ?? DEFAULT_LABEL_WEIGHT;
-  }
-  return [
-    Number(worker !== undefined && session.worker === worker),
-    Number(session.versions.has(version)),
-    preference,
-    session.freeSlots,
-  ];
+/** Each counts only where those before it are equal. There may be a thousand to compare for each task. */
+function isBetter(a: Session, b: Session, version: string, { labels, worker }: Placing): boolean {
+  const isOwn = a.worker === worker;
+  if (worker !== undefined && isOwn !== (b.worker === worker)) return isOwn;
+  const isOfVersion = a.versions.has(version);
+  if (isOfVersion !== b.versions.has(version)) return isOfVersion;
+  const difference = labels === undefined ? 0 : preference(a, labels) - preference(b, labels);
+  return difference === 0 ? a.freeSlots > b.freeSlots : difference > 0;
 }
 
-function isHigher(a: Rank, b: Rank): boolean {
-  for (const [index, value] of a.entries()) {
-    const other = b[index] ?? 0;
-    if (value !== other) return value > other;
+function preference(session: Session, labels: NonNullable<Placing["labels"]>): number {
+  let sum = 0;
+  for (const [label, request] of Object.entries(labels)) {
+    if (request.isRequired === true) continue;
+    if (meets(session.labels[label], request)) sum += request.weight ?? DEFAULT_LABEL_WEIGHT;
   }
-  return false;
+  return sum;
 }
 
 /** Whether a session may have such a task at all. */
 export function suits(session: Session, { labels, sticky, worker }: Placing): boolean {
   if (sticky === "hard" && worker !== undefined && session.worker !== worker) return false;
-  return Object.entries(labels ?? {}).every(
+  if (labels === undefined) return true;
+  return Object.entries(labels).every(
     ([label, request]) => request.isRequired !== true || meets(session.labels[label], request),
   );
 }

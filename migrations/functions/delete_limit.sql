@@ -3,7 +3,7 @@
 --
 -- Called by  the edge Worker, which nudges the shards afterwards.
 -- Locks      the definitions (exclusive), so that no registration names it meanwhile, then the tenant's row.
--- Returns    {deleted, usedBy: [workflows]}
+-- Returns    {deleted, usedBy: [workflows], version: of all limits}
 create or replace function v1.delete_limit(p_tenant_id uuid, p_name text)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -20,5 +20,7 @@ begin
       update v1.tenant set limits_version = limits_version + 1 where id = p_tenant_id;
     end if;
   end if;
-  return jsonb_build_object('deleted', v_deleted, 'usedBy', v_used_by);
+  return jsonb_build_object(
+    'deleted', v_deleted, 'usedBy', v_used_by,
+    'version', (select limits_version from v1.tenant where id = p_tenant_id));
 end $$;

@@ -119,6 +119,9 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
       await isNotFound(`/tasks/${run.slice(0, 32)}0001/why`, "task_not_found");
     }
   },
+  explainRun: async () => {
+    for (const run of runs) await isNotFound(`/runs/${run}/why`, "run_not_found");
+  },
   resumeWorkflow: () => isUnknown("DELETE", `/workflows/${SECRET}/pause`, "workflow_not_found"),
   listWorkers: async () => {
     expect(await readWorkers(owner)).toHaveLength(1);

@@ -1,5 +1,6 @@
 /** Why a task is not running, for each thing that can stand in its way, and how a limit is used meanwhile. */
 import { beforeEach, expect, test } from "vitest";
+import { z } from "zod";
 import type { LimitUse, StoredLimit, Why } from "../../protocol/limit-bodies.ts";
 import { runIdOf, taskId } from "../../protocol/ids.ts";
 import { limitStateSchema } from "../../workers/api/limit-schemas.ts";
@@ -135,6 +136,33 @@ test("a task in the queue tells what its lane waits for, and that its place is a
   expect(reason.line.position).toBeGreaterThan(Number(row?.["queued"]));
   expect(reason.line.position).toBeLessThanOrEqual(reason.line.length);
   expect(reason.line.length).toBeLessThanOrEqual(59);
+});
+
+test("a run tells why each of its tasks that is not over is not running", async () => {
+  const steps = [
+    { name: "done" },
+    { name: "busy" },
+    { name: "full", limits: [{ concurrency: 1 }] },
+    { name: "after", parents: ["busy", "full"] },
+  ];
+  await world.register({ name: "job", steps });
+  const actions = ["job:done", "job:busy", "job:full"];
+  const worker = await world.connectWorker({ actions, slots: 9 });
+  const [first = ""] = await world.startRuns("job", [1]);
+  await worker.receiveTasks(3);
+  const [second = ""] = await world.startRuns("job", [2]);
+  worker.complete(await worker.receiveTask({ run: second, step: "done" }));
+  await worker.receive("recorded");
+
+  const whyAll = async (run: string): Promise<Why[]> =>
+    expectAnswer(await ask(world, "GET", `/runs/${run}/why`), 200, z.array(whySchema));
+  expect(await whyAll(second)).toMatchObject([
+    { step: "busy", state: "running", reason: { kind: "running" } },
+    { step: "full", state: "queued", reason: { kind: "concurrency", holders: [{ run: first }] } },
+    { step: "after", state: "waiting", reason: { kind: "parents", parents: ["busy", "full"] } },
+  ]);
+  await world.call("POST", `/runs/${second}/cancel`);
+  expect(await whyAll(second)).toEqual([]);
 });
 
 test("a task that failed, or was cancelled with what it needed, says so", async () => {

@@ -125,9 +125,11 @@ test("a priority that is none is refused before anything is sent", async () => {
   expect(server.requests).toEqual([]);
 });
 
-test("why a task waits is asked by its id", async () => {
+test("why tasks wait is asked by a task's id, or a run's", async () => {
   const { server, skein } = await createClient();
   const why = { task: "task-1", sentence: "It comes next.", reason: { kind: "next" } };
   server.on("GET /tasks/task-1/why", () => ({ body: why }));
   expect(await skein.why("task-1")).toEqual(why);
+  server.on("GET /runs/run-1/why", () => ({ body: [why] }));
+  expect(await skein.runs.why("run-1")).toEqual([why]);
 });

@@ -66,9 +66,24 @@ test("a stored limit is shared by workflows, and a raised one dispatches at once
   expect(await worker.receiveTasks(2)).toHaveLength(2);
 
   await put(world, "shared", { concurrency: 1 }); // what runs finishes
-  await world.settled();
   const { body } = await world.call<LimitState>("GET", "/limits/shared");
   expect(body).toMatchObject({ workflows: ["one", "two"], keys: [{ held: 3, limit: 1 }] });
+});
+
+test("a change that is answered is in force, also while the shard sleeps", async () => {
+  const world = await createWorld();
+  await put(world, "shared", { concurrency: 5 });
+  await world.register({ name: "job", steps: [{ name: "only", limits: [{ limit: "shared" }] }] });
+  const worker = await connect(world);
+  await start(world, "a");
+  await worker.receiveTask();
+  await put(world, "shared", { concurrency: 1 });
+  const { body } = await world.call<LimitState>("GET", "/limits/shared");
+  expect(body.keys).toMatchObject([{ held: 1, limit: 1 }]);
+  await world.evictShard();
+  await put(world, "shared", { concurrency: 2 });
+  const again = await world.call<LimitState>("GET", "/limits/shared");
+  expect(again.body.keys).toMatchObject([{ held: 1, limit: 2 }]);
 });
 
 test("an override gives some keys another bound", async () => {

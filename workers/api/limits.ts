@@ -8,11 +8,11 @@ import { deleteLimit, putLimit, readLimitUsers } from "../../database/functions.
 import { listLimits, readLimit, toStoredLimit } from "../../database/read-limits.ts";
 import { connectReads } from "../../database/reads.ts";
 import type { LimitKeyState } from "../../protocol/limit-bodies.ts";
-import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
+import { MAX_LIMIT_KEYS, MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { checkStoredLimit } from "../definitions/limit-checks.ts";
 import { firstOf } from "../definitions/registration.ts";
 import type { AppTypes } from "../environment.ts";
-import { askShards, nudgeShards, shardNumbers } from "../shard-calls.ts";
+import { askShards, shardNumbers, tellEach } from "../shard-calls.ts";
 import { nameParameters, pageOf } from "./fields.ts";
 import {
   limitStateSchema,
@@ -22,9 +22,6 @@ import {
 } from "./limit-schemas.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
-
-/** Keys that are shown of one limit: those with most waiting. */
-const MAX_KEYS = 100;
 
 /** Workflows that a refusal names. */
 const MAX_NAMED = 5;
@@ -60,7 +57,7 @@ const read = createRoute({
   tags: ["Limits"],
   operationId: "readLimit",
   summary: "Read a limit, and how it is used now",
-  description: `By key: who holds it, what is left of it and how many wait; at most ${MAX_KEYS} keys, those with most waiting.`,
+  description: `By key: who holds it, what is left of it and how many wait; at most ${MAX_LIMIT_KEYS} keys, those with most waiting.`,
   request: { params: nameParameters },
   responses: answers({ 200: ["The limit", limitStateSchema] }, [
     "limit_not_found",
@@ -100,8 +97,8 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
       );
     }
     log.info("limit.stored", { limit: name, is_new: stored.created });
-    await tellShards(context);
-    const { created, created_at, updated_at, ...row } = stored;
+    const { created, version, created_at, updated_at, ...row } = stored;
+    await tellShards(context, version);
     const times = { createdAt: new Date(created_at), updatedAt: new Date(updated_at) };
     const body = toStoredLimit({ ...row, ...times });
     return created ? context.json(body, 201) : context.json(body, 200);
@@ -121,26 +118,37 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
       askShards(context, (stub) => stub.limitState(name)),
     ]);
     const keys = states.flatMap((state) => state.keys).toSorted(byWaiting);
-    const hasMoreKeys = keys.length > MAX_KEYS || states.some((state) => state.hasMoreKeys);
-    return context.json({ ...stored, workflows, keys: keys.slice(0, MAX_KEYS), hasMoreKeys }, 200);
+    const hasMoreKeys = keys.length > MAX_LIMIT_KEYS || states.some((state) => state.hasMoreKeys);
+    return context.json(
+      { ...stored, workflows, keys: keys.slice(0, MAX_LIMIT_KEYS), hasMoreKeys },
+      200,
+    );
   })
   .openapi(remove, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant, log } = context.var;
-    const { deleted, usedBy } = await deleteLimit(queryOverHttp(context.env), tenant, name);
+    const { deleted, usedBy, version } = await deleteLimit(
+      queryOverHttp(context.env),
+      tenant,
+      name,
+    );
     if (usedBy.length > 0) refuseUsed(name, usedBy);
     if (!deleted) return refuseUnknown(name);
     log.info("limit.deleted", { limit: name });
-    await tellShards(context);
+    await tellShards(context, version);
     return context.json({ name }, 200);
   });
 
-/** A shard that can't be reached learns of the change with its next commit. */
-async function tellShards({ env, var: { tenant, shards, log } }: Context<AppTypes>): Promise<void> {
-  await nudgeShards(
+/** The change is in force once this resolves; a shard that can't be reached learns of it when it can. */
+async function tellShards(
+  { env, var: { tenant, shards, log } }: Context<AppTypes>,
+  version: number,
+): Promise<void> {
+  await tellEach(
     env,
     log,
     shardNumbers(shards).map((shard) => ({ tenant, shard })),
+    async (stub) => await stub.heedLimits(version),
   );
 }
 

@@ -1,17 +1,23 @@
 /**
- * Tasks: why one is not running. What the shard knows counts, for it decides; Postgres knows of tasks
+ * Why a task, or each of a run's tasks, is not running. What the shard knows counts, for it decides; Postgres knows of tasks
  * that are not ready, are over, or are still in the queue.
  */
-import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { readLine, readWaitingTask, type WaitingTask } from "../../database/read-waiting.ts";
+import {
+  readLine,
+  readWaitingTask,
+  readWaitingTasks,
+  type WaitingTask,
+} from "../../database/read-waiting.ts";
 import { connectReads, isoTime, type Reads } from "../../database/reads.ts";
 import type { LinePosition, WaitReason, Why } from "../../protocol/limit-bodies.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardOfRun, type ShardStub } from "../shard-calls.ts";
+import { callShard, shardOfRun } from "../shard-calls.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { runParameters } from "./run-schemas.ts";
 import { taskParameters, whySchema } from "./why-schemas.ts";
 import { sentenceOf } from "./why-sentence.ts";
 
@@ -34,31 +40,78 @@ const why = createRoute({
   ]),
 });
 
-export const tasks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }).openapi(
-  why,
-  async (context) => {
+const whyAll = createRoute({
+  method: "get",
+  path: "/runs/{id}/why",
+  tags: ["Runs"],
+  operationId: "explainRun",
+  summary: "Tell why a run's tasks are not running",
+  description:
+    "One answer for each of its tasks that is not over, in their order; at most 100. None: the run is over.",
+  request: { params: runParameters },
+  responses: answers({ 200: ["The reasons", z.array(whySchema)] }, [
+    "run_not_found",
+    "invalid_request",
+    "overloaded",
+  ]),
+});
+
+export const tasks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
+  .openapi(why, async (context) => {
     const { id } = context.req.valid("param");
-    const { tenant } = context.var;
     const reads = connectReads(context.env);
-    const found = await readWaitingTask(reads, tenant, id);
+    const found = await readWaitingTask(reads, context.var.tenant, id);
     if (found === undefined) {
       throw new ProblemError(
         "task_not_found",
         `There is no task ${id}, or not yet: what undoes a step is there once its run has failed.`,
       );
     }
-    const reason = reasonInPostgres(found) ?? (await reasonOfReady(context, reads, id, found));
-    const body: Why = {
-      task: id,
-      run: runIdOf(id),
-      step: found.step,
-      state: IN_HANDS.has(reason.kind) ? "running" : found.state,
-      sentence: sentenceOf(reason),
-      reason,
-    };
-    return context.json(body, 200);
-  },
-);
+    const [reason] = await explain(context, reads, runIdOf(id), [found]);
+    return context.json(reason as Why, 200);
+  })
+  .openapi(whyAll, async (context) => {
+    const { id } = context.req.valid("param");
+    const reads = connectReads(context.env);
+    const found = await readWaitingTasks(reads, context.var.tenant, id);
+    if (found === undefined) throw new ProblemError("run_not_found", `There is no run ${id}.`);
+    return context.json(await explain(context, reads, id, found), 200);
+  });
+
+/** Why each of a run's tasks is not running. */
+async function explain(
+  context: Context<AppTypes>,
+  reads: Reads,
+  run: string,
+  waiting: readonly WaitingTask[],
+): Promise<Why[]> {
+  const {
+    env,
+    var: { tenant },
+  } = context;
+  const ready = waiting.filter((task) => reasonInPostgres(task) === undefined).map(({ id }) => id);
+  const known =
+    ready.length === 0
+      ? []
+      : await callShard(env, tenant, shardOfRun(run), async (stub) => await stub.why(ready));
+  return await Promise.all(
+    waiting.map(async (task) => {
+      const { id, step, state } = task;
+      const reason =
+        reasonInPostgres(task) ??
+        known[ready.indexOf(id)] ??
+        (await reasonInQueue(context, reads, task));
+      return {
+        task: id,
+        run,
+        step,
+        state: IN_HANDS.has(reason.kind) ? ("running" as const) : state,
+        sentence: sentenceOf(reason),
+        reason,
+      };
+    }),
+  );
+}
 
 /** Why a task is not ready or is over; undefined for one that is ready or running. */
 function reasonInPostgres({
@@ -82,22 +135,22 @@ function reasonInPostgres({
   }
 }
 
-/** Of a task that is ready or running: what its shard says, or else where it is in the queue. */
-async function reasonOfReady(
+/** Of a task that is ready or running, and of which its shard knows nothing: where it is in the queue. */
+async function reasonInQueue(
   { env, var: { tenant } }: Context<AppTypes>,
   reads: Reads,
-  id: string,
-  { state, worker, startedAt, queued }: WaitingTask,
+  { id, state, worker, startedAt, queued }: WaitingTask,
 ): Promise<WaitReason> {
-  const ask = (call: (stub: ShardStub) => Promise<WaitReason | undefined>) =>
-    callShard(env, tenant, shardOfRun(runIdOf(id)), call);
-  const known = await ask(async (stub) => await stub.why(id));
-  if (known !== undefined) return known;
   if (state === "running") return { kind: "running", worker, since: isoTime(startedAt) };
   if (queued === undefined) return { kind: "arriving" };
   const { before, behind } = await readLine(reads, tenant, queued, id);
   const { action, lane } = queued;
-  const ofLane = await ask(async (stub) => await stub.whyLane({ action, lane }));
+  const ofLane = await callShard(
+    env,
+    tenant,
+    shardOfRun(runIdOf(id)),
+    async (stub) => await stub.whyLane({ action, lane }),
+  );
   if (ofLane === undefined || !("line" in ofLane)) {
     const line = { position: before + 1, length: before + 1 + behind, isExact: false };
     return { kind: "queue", action, line };
