@@ -25,6 +25,8 @@ export interface Original {
   cancelOn: CancelOnRow[] | null;
   input: Json;
   metadata: Metadata;
+  /** Null: its version's. */
+  priority: number | null;
 }
 
 /** A step of a version, as the reuse of its output depends on it. */
@@ -61,6 +63,7 @@ export async function readOriginals(
       cancelOn: workflowVersion.cancelOn,
       input: workflowRun.input,
       metadata: workflowRun.metadata,
+      priority: workflowRun.priority,
     })
     .from(workflowRun)
     .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))

@@ -99,6 +99,8 @@ export const workflowRun = v1.table("workflow_run", {
   reused: smallint("reused").array(),
   /** The task that started it. */
   parentId: uuid("parent_id"),
+  /** Null: its version's. */
+  priority: smallint("priority"),
 });
 
 export const task = v1.table("task", {

@@ -7,7 +7,7 @@
 export const PROBLEMS = {
   malformed_json: { status: 400, title: "The body is not JSON" },
   invalid_request: { status: 422, title: "The request is not valid" },
-  invalid_workflow: { status: 422, title: "The workflow's steps do not form a DAG" },
+  invalid_workflow: { status: 422, title: "The workflow's definition is not valid" },
   unauthenticated: { status: 401, title: "The API token is missing or not valid" },
   not_found: { status: 404, title: "There is no such thing here" },
   workflow_not_found: { status: 404, title: "There is no such workflow" },

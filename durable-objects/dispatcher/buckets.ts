@@ -3,7 +3,7 @@
  * fill evenly with time, and are never looked at while nobody wants anything of them.
  */
 import type { RateWindow } from "../../protocol/limit-bodies.ts";
-import { MAX_UNPRUNED_BUCKETS } from "./limits.ts";
+import { MAX_DEBT_MS, MAX_UNPRUNED_BUCKETS } from "./limits.ts";
 import type { CountId } from "./permits.ts";
 
 export interface Bucket {
@@ -78,7 +78,11 @@ export class Buckets {
     now: number,
   ): void {
     const bucket = this.#filled(id, windows, now);
-    bucket.levels = bucket.levels.map((level) => level + reserved - used);
+    bucket.levels = bucket.levels.map((level, index) => {
+      const window = windows[index];
+      const most = window === undefined ? 0 : mostOwed(window);
+      return Math.max(level + reserved - used, Math.min(level, -most));
+    });
     this.#keep(id, bucket);
   }
 
@@ -127,6 +131,11 @@ export class Buckets {
     const levels = windows.map((window) => (this.#emptyAt === undefined ? capacityOf(window) : 0));
     return filled({ windows, levels, at: this.#emptyAt ?? now, pausedUntil: 0 }, windows, now);
   }
+}
+
+/** What one window may owe after a settlement: a mistake in one must not close a key for good. */
+function mostOwed({ units, perMs }: RateWindow): number {
+  return units * Math.max(1, MAX_DEBT_MS / perMs);
 }
 
 function capacityOf({ units, burst = units }: RateWindow): number {

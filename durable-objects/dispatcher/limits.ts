@@ -100,5 +100,8 @@ export const IDLE_CONNECTION_MS = 5_000;
  */
 export const ALARM_DROPPED_MS = 5_000;
 
+/** What a settlement may leave a key to owe: what comes in a day, or in its window if that is longer. */
+export const MAX_DEBT_MS = 86_400_000;
+
 /** An API call that isn't durable after so long is answered with 503; it may still become so. */
 export const START_TIMEOUT_MS = 25_000;

@@ -74,6 +74,14 @@ test("a replay is a new run with the original's input, metadata and version", as
   expect(await world.readRun(original)).toEqual(before);
 });
 
+test("a replay is as urgent as what it repeats", async () => {
+  const { id } = await world.startRun({ workflow: "flow", priority: 3 });
+  await world.call("POST", `/runs/${id}/cancel`);
+  const { body } = await replay(id);
+  const [row] = await world.sql("select priority from v1.workflow_run where id = $1", [body.id]);
+  expect(row).toEqual({ priority: 3 });
+});
+
 test("a replay may have another input, also null, and the active version", async () => {
   const original = await finish();
   await world.register({ ...FLOW, description: "newer" });

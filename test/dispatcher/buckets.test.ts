@@ -36,6 +36,17 @@ test("no window ever gives more than its burst and what it has been given since"
   );
 });
 
+test("a settlement of nonsense closes a key for a day, and not for good", () => {
+  const buckets = new Buckets();
+  buckets.take(ID, WINDOWS, 1, 0);
+  buckets.settle(ID, WINDOWS, { reserved: 1, used: 1e12 }, 0);
+  expect(buckets.availableAt(ID, WINDOWS, 1, 0)).toBe(86_400_000 + 600);
+  buckets.settle(ID, WINDOWS, { reserved: 1, used: 1e12 }, 0); // another's
+  expect(buckets.availableAt(ID, WINDOWS, 1, 0)).toBe(86_400_000 + 600);
+  buckets.settle(ID, WINDOWS, { reserved: 5, used: 1 }, 0);
+  expect(buckets.availableAt(ID, WINDOWS, 1, 0)).toBeLessThan(86_400_000);
+});
+
 test("there is enough exactly when it was said that there would be", () => {
   const buckets = new Buckets();
   buckets.take(ID, WINDOWS, 10, 0);

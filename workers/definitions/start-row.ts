@@ -37,7 +37,8 @@ export function replayRow(
 ): StartRow {
   const workflow = workflowToStart(definitions, original.workflow);
   const { isOfActiveVersion, reused, i = original.input, m = original.metadata, k } = replay;
-  const row = { ...startRow(definitions, workflow, { i, m, k }), ro: original.id };
+  const pr = original.priority ?? undefined;
+  const row = { ...startRow(definitions, workflow, { i, m, k, pr }), ro: original.id };
   if (isOfActiveVersion) return row;
   return {
     ...row,
