@@ -7,6 +7,7 @@ import { buildWorker } from "../local/build-worker.ts";
 import { installPostgres } from "../local/find-postgres.ts";
 import { startPostgres } from "../local/postgres.ts";
 import { type BenchEnvironment, readEnvironment } from "./environment.ts";
+import { measureFairness } from "./fairness.ts";
 import { measureLatency } from "./latency.ts";
 import { RawSql } from "./raw.ts";
 import { describe, describeNotes, writeJson } from "./report.ts";
@@ -134,9 +135,14 @@ async function onDatabase(
 }
 
 function measure(rig: Rig, raw: RawSql, scenario: Scenario, effort: Effort): Promise<Measured> {
-  return scenario.kind === "throughput"
-    ? measureThroughput(rig, raw, scenario, effort)
-    : measureLatency(rig, raw, scenario, effort);
+  switch (scenario.kind) {
+    case "throughput":
+      return measureThroughput(rig, raw, scenario, effort);
+    case "latency":
+      return measureLatency(rig, raw, scenario, effort);
+    case "fairness":
+      return measureFairness(rig, scenario, effort);
+  }
 }
 
 function readOptions(): BenchOptions {

@@ -3,7 +3,7 @@
  */
 import { writeFileSync } from "node:fs";
 import type { BenchEnvironment } from "./environment.ts";
-import { type Mark, type Measured, type Result, SCENARIOS } from "./scenarios.ts";
+import { type Mark, type Measured, MEMORY_MARK, type Result, SCENARIOS } from "./scenarios.ts";
 
 const HEAD = ["", "unit", "median", "p50", "p99", "spread", "raw", "ratio", "mark"];
 
@@ -41,13 +41,15 @@ export function writeJson(
 }
 
 /** Whether a figure meets its mark; undefined where it has none. */
-export function meetsMark({ name, median }: Result): boolean | undefined {
+export function meetsMark({ name, median, ratio }: Result): boolean | undefined {
   const mark = markOf(name);
   if (mark === undefined) return undefined;
-  return mark.bound === "at least" ? median >= mark.value : median <= mark.value;
+  const figure = mark.of === "ratio" ? ratio : median;
+  return mark.bound === "at least" ? figure >= mark.value : figure <= mark.value;
 }
 
 function markOf(name: string): Mark | undefined {
+  if (name === "fairness-memory") return MEMORY_MARK;
   return SCENARIOS.find((scenario) => scenario.name === name)?.mark;
 }
 
@@ -59,14 +61,14 @@ function rowOf(result: Result, hasMarks: boolean): string[] {
   const verdict =
     mark === undefined
       ? ""
-      : `${mark.bound === "at least" ? "≥" : "≤"} ${mark.value} ${meetsMark(result) ? "met" : "MISSED"}`;
+      : `${mark.of === "ratio" ? "ratio " : ""}${mark.bound === "at least" ? "≥" : "≤"} ${mark.value} ${meetsMark(result) ? "met" : "MISSED"}`;
   return [
     name,
     unit,
     figure(median),
     figure(p50),
     figure(p99),
-    `${Math.round(spread * 100)} %`,
+    spread === null ? "" : `${Math.round(spread * 100)} %`,
     figure(raw),
     ratio.toFixed(2),
     verdict,
@@ -81,7 +83,7 @@ function rounded(result: Result): Result {
     median: round(result.median),
     p50: result.p50 === null ? null : round(result.p50),
     p99: result.p99 === null ? null : round(result.p99),
-    spread: round(result.spread),
+    spread: result.spread === null ? null : round(result.spread),
     raw: round(result.raw),
     ratio: round(result.ratio),
   };

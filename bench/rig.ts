@@ -42,10 +42,25 @@ export interface Rig {
   database: pg.Client;
   raw: RawTenant;
   watched: Watched[];
+  /** Its pid. */
+  workerd: number;
   /** Forgets what the worker has counted and noted. */
   resetWorker(): Promise<void>;
   /** Resolves once the worker has been told of so many recorded results since the reset. */
   whenRecorded(count: number): Promise<Recorded>;
+  /** Another tenant with a worker of its own, whose tasks are in nobody else's way. */
+  serve(): Promise<Served>;
+  stop(): Promise<void>;
+}
+
+/** A tenant, and the worker that takes its tasks. */
+export interface Served {
+  token: string;
+  /** The worker takes no tasks, until `resume`. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Resolves once so many noted tasks have begun, with the moments, by `machineMs`. */
+  whenStarted(count: number): Promise<number[]>;
   stop(): Promise<void>;
 }
 
@@ -83,6 +98,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       database,
       raw: await makeRawTenant(stack),
       watched: watchedOf(stack, worker, databaseUrl, postgresPid),
+      workerd: stack.workerd.pid,
+      serve: async () => await serveAnother(stack, tell),
       resetWorker: async () => void (await worker.ask("reset")),
       whenRecorded: async (count) => (await worker.ask("whenRecorded", count)) as Recorded,
       stop,
@@ -91,6 +108,18 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     await stop();
     throw error;
   }
+}
+
+async function serveAnother(stack: Stack, tell: (line: string) => void): Promise<Served> {
+  const { token } = await makeTenant(stack, "served");
+  const worker = await startWorker({ url: stack.url, token, slots: SLOTS }, tell);
+  return {
+    token,
+    pause: async () => void (await worker.ask("pause")),
+    resume: async () => void (await worker.ask("resume")),
+    whenStarted: async (count) => (await worker.ask("whenStarted", count)) as number[],
+    stop: () => worker.stop(),
+  };
 }
 
 function startWorker(

@@ -27,11 +27,19 @@ export interface LatencyScenario {
   mark: Mark;
 }
 
-export type Scenario = ThroughputScenario | LatencyScenario;
+export interface FairnessScenario {
+  kind: "fairness";
+  name: "fairness";
+  mark: Mark;
+}
+
+export type Scenario = ThroughputScenario | LatencyScenario | FairnessScenario;
 
 export interface Mark {
   bound: "at least" | "at most";
   value: number;
+  /** Default: the median. */
+  of?: "ratio";
 }
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -83,7 +91,12 @@ export const SCENARIOS: readonly Scenario[] = [
     gapMs: 50,
     mark: { bound: "at most", value: 13 },
   },
+  // Twice the noise of two equal halves.
+  { kind: "fairness", name: "fairness", mark: { bound: "at most", value: 1.15, of: "ratio" } },
 ];
+
+/** What else has a mark: the same memory, whatever waits in the queue, but for what heaps differ by. */
+export const MEMORY_MARK: Mark = { bound: "at most", value: 1.3, of: "ratio" };
 
 /** How long and how often everything is measured. */
 export interface Effort {
@@ -95,6 +108,8 @@ export interface Effort {
   limitMs: number;
   /** Runs whose latency is measured. */
   samples: number;
+  /** Of the measurement of fairness. */
+  backlog: { keys: number; tasksPerKey: number; heavyTasks: number };
   /** Gathers statistics once there are rows, instead of leaving that to autovacuum as a user would. */
   isAnalyzed: boolean;
 }
@@ -105,6 +120,7 @@ export const FULL: Effort = {
   repetitionMs: 3_000,
   limitMs: 60_000,
   samples: 200,
+  backlog: { keys: 10_000, tasksPerKey: 10, heavyTasks: 100_000 },
   isAnalyzed: false,
 };
 export const QUICK: Effort = {
@@ -113,6 +129,7 @@ export const QUICK: Effort = {
   repetitionMs: 800,
   limitMs: 6_000,
   samples: 60,
+  backlog: { keys: 1_000, tasksPerKey: 10, heavyTasks: 10_000 },
   isAnalyzed: false,
 };
 
@@ -125,9 +142,12 @@ export interface Result {
   /** For latencies only. */
   p50: number | null;
   p99: number | null;
-  /** (largest − smallest) / median of the repetitions. */
-  spread: number;
-  /** The same commits sent as SQL alone: runs a second, or milliseconds of the round trips. */
+  /** (largest − smallest) / median of the repetitions; null where there are none. */
+  spread: number | null;
+  /**
+   * What it is held against: the same commits sent as SQL alone (runs a second, or milliseconds of the
+   * round trips); of fairness the same without the large key.
+   */
   raw: number;
   /** Skein's figure / `raw`: at most about 1 for a throughput, at least about 1 for a latency. */
   ratio: number;

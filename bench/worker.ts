@@ -6,7 +6,14 @@
 import { Client, worker } from "@skein/sdk";
 import { serveParent } from "../local/child-side.ts";
 import { machineMs } from "./clock.ts";
-import { type Observations, oneStep, takeObservations, threeSteps } from "./workflows.ts";
+import {
+  countStarted,
+  type Observations,
+  oneAKey,
+  oneStep,
+  takeObservations,
+  threeSteps,
+} from "./workflows.ts";
 
 export interface BenchWorkerOptions {
   url: string;
@@ -48,7 +55,7 @@ class CountingWebSocket extends WebSocket {
 serveParent<BenchWorkerOptions, null>(async ({ url, token, slots }, { fail }) => {
   globalThis.WebSocket = CountingWebSocket as typeof WebSocket;
   const running = worker({
-    workflows: [oneStep, threeSteps],
+    workflows: [oneStep, threeSteps, oneAKey],
     slots,
     client: new Client({ url, token }),
     name: "bench",
@@ -67,13 +74,31 @@ serveParent<BenchWorkerOptions, null>(async ({ url, token, slots }, { fail }) =>
         Object.assign(counts, { recorded: 0, refused: 0, lastAt: 0 });
       },
       whenRecorded: (count) => whenRecorded(Number(count)),
+      async pause() {
+        running.pause();
+      },
+      async resume() {
+        running.resume();
+      },
+      whenStarted: (count) => whenStarted(Number(count)),
     },
     close: () => running.stop({ graceMs: 0 }),
   };
 });
 
 async function whenRecorded(count: number): Promise<Recorded> {
-  while (counts.recorded < count) {
+  await until(() => counts.recorded >= count, count);
+  return { lastAt: counts.lastAt, refused: counts.refused, observations: takeObservations() };
+}
+
+/** A task that has begun is soon recorded, so the count changes at the latest then. */
+async function whenStarted(count: number): Promise<number[]> {
+  await until(() => countStarted() >= count, count);
+  return takeObservations().start;
+}
+
+async function until(isReached: () => boolean, count: number): Promise<void> {
+  while (!isReached()) {
     const before = counts.recorded;
     const isQuiet = await new Promise<boolean>((resolve) => {
       const timer = setTimeout(() => resolve(true), QUIET_LIMIT_MS);
@@ -88,7 +113,6 @@ async function whenRecorded(count: number): Promise<Recorded> {
       );
     }
   }
-  return { lastAt: counts.lastAt, refused: counts.refused, observations: takeObservations() };
 }
 
 function countOf(text: string, part: string): number {

@@ -1,5 +1,5 @@
 /**
- * The two workflows that are measured, with handlers that do nothing but note when they ran. A
+ * The workflows that are measured, with handlers that do nothing but note when they ran. A
  * handler notes only runs whose input asks for it: under load the notes would cost more than the
  * handlers.
  */
@@ -38,8 +38,14 @@ export function takeObservations(): Observations {
   return taken;
 }
 
+/** Handlers that have noted their start since the last call of `takeObservations`. */
+export function countStarted(): number {
+  return observed.start.length;
+}
+
 export const ONE_STEP = "bench-one-step";
 export const THREE_STEPS = "bench-three-steps";
+export const ONE_A_KEY = "bench-one-a-key";
 
 export const oneStep = workflow({ name: ONE_STEP });
 oneStep.step("only", { run: (context) => run(context, true, true) });
@@ -51,6 +57,17 @@ const second = threeSteps.step("second", {
   run: (context) => run(context, false, false),
 });
 threeSteps.step("third", { parents: [second], run: (context) => run(context, false, true) });
+
+export const oneAKey = workflow({ name: ONE_A_KEY });
+oneAKey.step("only", {
+  limits: [{ key: "input.user", concurrency: 1 }],
+  run: (context) => run(context, true, true),
+});
+
+/** Of a run that is counted by this key. What is noted is the moment when it began. */
+export function keyedInputOf(user: string, isNoted: boolean): BenchInput {
+  return { ...inputOf(0), user, ...(isNoted && { sentAt: 0 }) };
+}
 
 export function inputOf(value: number): BenchInput {
   return { value, user: "user-123456", note: "x".repeat(40) };

@@ -10,7 +10,7 @@ import type { DatabaseConfig } from "../database/connect.ts";
 import type { LaneRow } from "../database/rows.ts";
 import { ShardDatabase } from "../database/shard-database.ts";
 import type { TaskError } from "../protocol/errors.ts";
-import type { WorkerRecord } from "../protocol/http.ts";
+import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
 import { PING, PONG, SUBPROTOCOL } from "../protocol/session.ts";
@@ -145,6 +145,22 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   /** The workers that are connected, or were a moment ago. */
   workers(): WorkerRecord[] {
     return this.#sessions.list();
+  }
+
+  /** What is in memory now. */
+  load(): Omit<ShardLoad, "number"> {
+    const { roster, leases, window, backlog, permits, buckets, committer } = this.#state;
+    return {
+      sessions: roster.size,
+      attempts: leases.size,
+      readyTasks: window.size,
+      readyBytes: window.bytes,
+      lanes: window.laneCount,
+      queuedLanes: backlog.known,
+      heldKeys: permits.size,
+      buckets: buckets.size,
+      pendingBytes: committer.pendingBytes,
+    };
   }
 
   /** How a limit is used here now: its keys with most waiting first, at most 100. */

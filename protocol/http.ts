@@ -313,6 +313,27 @@ export interface Shard {
   path: string;
 }
 
+/** What a shard has in memory at this moment. All of it is bounded, whatever waits in the queue. */
+export interface ShardLoad {
+  number: number;
+  /** Workers' sessions, with those that may still be resumed. */
+  sessions: number;
+  /** Attempts in workers' hands. */
+  attempts: number;
+  /** Tasks that could start now or wait for a limit, and bytes of what their workers will be given. */
+  readyTasks: number;
+  readyBytes: number;
+  /** Lines that they stand in: one for each key, priority and kind of worker. */
+  lanes: number;
+  /** Of these, lines that are known to go on in the queue. */
+  queuedLanes: number;
+  /** Keys of limits that are held, and keys of rates that are not full. */
+  heldKeys: number;
+  buckets: number;
+  /** Bytes of what is on its way to Postgres. */
+  pendingBytes: number;
+}
+
 export interface Tenant {
   id: string;
   name: string;

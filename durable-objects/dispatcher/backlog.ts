@@ -35,6 +35,11 @@ export class Backlog {
     this.#next = { n: LANE_PAGE };
   }
 
+  /** Lanes that are known to have tasks in the queue. */
+  get known(): number {
+    return this.#known;
+  }
+
   /** What to read of the queue's lanes now, if anything. */
   get page(): LanePage | undefined {
     return this.#known <= MAX_KNOWN_LANES / 2 ? (this.#next ?? undefined) : undefined;

@@ -36,6 +36,10 @@ export class Buckets {
     this.#emptyAt = now;
   }
 
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   find(id: CountId): Bucket | undefined {
     return this.#buckets.get(id);
   }

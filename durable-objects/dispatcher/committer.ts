@@ -79,6 +79,11 @@ export class Committer {
   }
 
   /** Whether another API call would be more than the shard may hold in memory. */
+  /** Bytes that are not durable yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   isOverloaded(bytes: number): boolean {
     return this.#pendingBytes > 0 && this.#pendingBytes + bytes > MAX_PENDING_BYTES;
   }

@@ -26,6 +26,11 @@ export class Permits {
   /** Until then nobody knows who holds what: nothing that is bounded is given. */
   closedUntil = 0;
 
+  /** How many keys somebody holds. */
+  get size(): number {
+    return this.#holders.size;
+  }
+
   /** How many hold it. */
   count(id: CountId): number {
     return this.#holders.get(id)?.size ?? 0;

@@ -157,6 +157,10 @@ export class Roster {
   #byAction = new Map<string, Set<Session>>();
   #freed = new Set<Session>();
 
+  get size(): number {
+    return this.#sessions.size;
+  }
+
   get sessions(): Iterable<Session> {
     return this.#sessions.values();
   }

@@ -22,6 +22,12 @@ export class ReadyWindow {
     return this.#ids.size;
   }
 
+  get laneCount(): number {
+    let count = 0;
+    for (const lanes of this.#lanes.values()) count += lanes.size;
+    return count;
+  }
+
   get bytes(): number {
     return this.#bytes;
   }

@@ -144,6 +144,10 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
     const { body } = await ask(other, "GET", "/shards");
     expect(JSON.stringify(body)).not.toContain(owner.tenant);
   },
+  readShard: async () => {
+    const { body } = await ask(other, "GET", "/shards/0");
+    expect(body).toMatchObject({ number: 0, sessions: 0, attempts: 0, readyTasks: 0 });
+  },
   openSession: async () => {
     // The owner's second run is queued: a session at its shard would get it.
     const worker = await other.connectWorker({ actions: [`${SECRET}:only`] });

@@ -2,7 +2,7 @@
 import { exports } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX } from "../../protocol/session.ts";
-import { shardsSchema } from "../../workers/api/schemas.ts";
+import { shardLoadSchema, shardsSchema } from "../../workers/api/schemas.ts";
 import { FakeWorker } from "../support/fake-worker.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { ask, expectAnswer, expectProblem } from "./answers.ts";
@@ -17,6 +17,19 @@ const UPGRADE = { upgrade: "websocket" };
 test("a tenant's shards are listed with the address of each", async () => {
   const { shards } = expectAnswer(await ask(world, "GET", "/shards"), 200, shardsSchema);
   expect(shards).toEqual([{ number: 0, path: "/api/v1/shards/0/session" }]);
+});
+
+test("a shard tells what it has in memory", async () => {
+  const own = await createWorld();
+  await own.register({ name: "job", steps: [{ name: "only", limits: [{ concurrency: 1 }] }] });
+  const worker = await own.connectWorker({ actions: ["job:only"], slots: 9 });
+  await own.startRuns("job", [1, 2, 3]);
+  await worker.receiveTask();
+  const load = expectAnswer(await ask(own, "GET", "/shards/0"), 200, shardLoadSchema);
+  expect(load).toMatchObject({ sessions: 1, attempts: 1, readyTasks: 2, lanes: 1, heldKeys: 1 });
+  expect(load.readyBytes).toBeGreaterThan(0);
+  await expectProblem(await ask(own, "GET", "/shards/1"), "not_found", /no shard 1/);
+  await expectProblem(await ask(own, "GET", "/shards/x"), "invalid_request", /shard's number/);
 });
 
 test("a tenant with more shards lists them all", async () => {

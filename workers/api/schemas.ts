@@ -47,6 +47,21 @@ export const shardsSchema = z
   .object({ shards: z.array(z.object({ number: z.int(), path: z.string() })) })
   .openapi("Shards") satisfies z.ZodType<{ shards: http.Shard[] }>;
 
+export const shardLoadSchema = z
+  .object({
+    number: z.int(),
+    sessions: z.int(),
+    attempts: z.int(),
+    readyTasks: z.int(),
+    readyBytes: z.number(),
+    lanes: z.int(),
+    queuedLanes: z.int(),
+    heldKeys: z.int(),
+    buckets: z.int(),
+    pendingBytes: z.number(),
+  })
+  .openapi("ShardLoad") satisfies z.ZodType<http.ShardLoad>;
+
 export const workerSchema = z
   .object({
     id: z.string(),
@@ -111,6 +126,12 @@ export const problemSchema = z
 
 export const tenantParameters = z.object({ id });
 export const tokenParameters = z.object({ id, token: id });
-export const shardParameters = z.object({ number: z.int().min(0) });
+export const shardParameters = z.object({
+  number: z
+    .string()
+    .regex(/^(0|[1-9]\d{0,4})$/, "must be a shard's number, from 0")
+    .transform(Number)
+    .openapi({ type: "integer", minimum: 0 }),
+});
 /** A session's id, as its shard has given it. */
 export const workerParameters = z.object({ id: z.string().min(1).max(MAX_NAME_LENGTH) });

@@ -3,10 +3,10 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { AppTypes } from "../environment.ts";
-import { shardNumbers, shardStub } from "../shard-calls.ts";
+import { callShard, shardNumbers, shardStub } from "../shard-calls.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
-import { shardParameters, shardsSchema } from "./schemas.ts";
+import { shardLoadSchema, shardParameters, shardsSchema } from "./schemas.ts";
 
 const list = createRoute({
   method: "get",
@@ -15,6 +15,21 @@ const list = createRoute({
   operationId: "listShards",
   summary: "List the shards a worker connects to",
   responses: answers({ 200: ["Every shard of the tenant", shardsSchema] }, []),
+});
+
+const read = createRoute({
+  method: "get",
+  path: "/shards/{number}",
+  tags: ["Workers"],
+  operationId: "readShard",
+  summary: "Tell what a shard has in memory",
+  description: "Counts, as they are at this moment. Each is bounded, whatever waits in the queue.",
+  request: { params: shardParameters },
+  responses: answers({ 200: ["What it has", shardLoadSchema] }, [
+    "not_found",
+    "invalid_request",
+    "overloaded",
+  ]),
 });
 
 const session = createRoute({
@@ -39,15 +54,23 @@ shards.openapi(list, (context) => {
   return context.json({ shards: paths }, 200);
 });
 
+shards.openapi(read, async (context) => {
+  const { number } = context.req.valid("param");
+  const {
+    env,
+    var: { tenant, shards: count },
+  } = context;
+  if (number >= count) refuseUnknown(String(number));
+  const load = await callShard(env, tenant, number, async (stub) => await stub.load());
+  return context.json({ number, ...load }, 200);
+});
+
 shards.openAPIRegistry.registerPath(session);
 shards.get("/shards/:number/session", async (context) => {
   const asked = context.req.param("number");
   const number = Number(asked);
   if (!/^(0|[1-9]\d*)$/.test(asked) || number >= context.var.shards) {
-    throw new ProblemError(
-      "not_found",
-      `There is no shard ${asked}. GET /api/v1/shards lists them.`,
-    );
+    refuseUnknown(asked);
   }
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
     throw new ProblemError("upgrade_required", "Open this address as a WebSocket.", {
@@ -56,3 +79,10 @@ shards.get("/shards/:number/session", async (context) => {
   }
   return shardStub(context.env, context.var.tenant, number).fetch(context.req.raw);
 });
+
+function refuseUnknown(number: string): never {
+  throw new ProblemError(
+    "not_found",
+    `There is no shard ${number}. GET /api/v1/shards lists them.`,
+  );
+}
