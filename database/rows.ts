@@ -112,6 +112,11 @@ export interface MatchedRow {
   e: string;
 }
 
+/** A run that holds limits since a task of it was given out: its others wait for them no more. */
+export interface UnlinedRow {
+  r: string;
+}
+
 /** A task that goes back from the window to the queue, into the lane where it belongs. */
 export interface ParkRow {
   t: string;
@@ -182,6 +187,7 @@ export interface CommitRequest {
   /** Landed commits of which an empty handout is kept: a sending of theirs that comes late is a repeat. */
   buried?: number[];
   take?: TakeRow[];
+  unlined?: UnlinedRow[];
   parks?: ParkRow[];
   /** List as many lanes of the queue, after this one. */
   lanes?: { after?: LaneRow; n: number };

@@ -251,7 +251,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
       // What a life before this one was to wake for, Postgres knows.
       if ((this.#state.storage.readRest() ?? now) <= now) this.#commits.wantRecovery();
       this.#sessions.enforceDeadlines(now);
-      this.#attempts.enforceDeadlines(now);
+      this.#attempts.enforceDeadlines(now, (session) => this.#sessions.heardAt(session));
       this.#attempts.recordStarts(now);
       this.#state.waiters.expire(now);
       this.#state.pendingCalls.expire(now);

@@ -84,14 +84,18 @@ export class ShardAdmission {
 
   /** Limits have changed: what is in the window is sorted anew, and everybody may try. */
   changeLimits(limits: LimitsRow): void {
-    const { book, window, turns, returns, log } = this.#state;
+    const { book, window, backlog, turns, returns, log } = this.#state;
     if (book.version !== undefined && limits.version < book.version) return; // an older answer, late
     book.replace(limits);
     for (const task of window.remove(() => true)) {
       const sorted = this.#sorted(task);
       if (sorted !== undefined) this.#enter(sorted);
     }
-    for (const lane of window.lanes()) window.forget(lane);
+    for (const lane of window.lanes()) {
+      lane.parked = undefined; // it may be another lane's by now
+      backlog.watch(lane);
+      window.forget(lane);
+    }
     turns.openAll();
     returns.openAll();
     log.info("limits.changed", { version: limits.version, limits: limits.limits.length });
@@ -119,7 +123,7 @@ export class ShardAdmission {
 
   /** Into the window, if the commit has kept room for it or its lane has some; else into the queue. */
   #take(task: ReadyTask, { cargo }: Flight): void {
-    const { window, committer } = this.#state;
+    const { window } = this.#state;
     const row = { action: task.action, lane: task.needs.lane };
     const lane = window.lane(row);
     const isOverdue = task.expiresAt <= Date.now(); // it only came to be failed
@@ -127,8 +131,7 @@ export class ShardAdmission {
       return this.#enter(task);
     }
     window.forget(lane);
-    const { id: t, run: r, attempt: a } = task;
-    committer.add({ kind: "park", row: { t, r, a, l: row.lane }, bytes: 0, task });
+    this.#attempts.waiting.park(task);
   }
 
   #isExpected(lane: Lane, { reserved, take }: Flight["cargo"]): boolean {

@@ -11,13 +11,13 @@ import { CANCEL_GRACE_MS, type CancelReason } from "../protocol/session.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { START_RECORD_MS } from "./dispatcher/limits.ts";
 import { leaseOf, taskFrame } from "./dispatcher/hand-over.ts";
-import { boundOf } from "./dispatcher/needs.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import { retryDelayMs } from "./dispatcher/retries.ts";
 import type { Session } from "./dispatcher/roster.ts";
-import { type Eviction, type Placement, schedule } from "./dispatcher/scheduler.ts";
+import { type Placement, schedule } from "./dispatcher/scheduler.ts";
 import type { ReadyTask } from "./dispatcher/lane.ts";
 import { ShardLimits } from "./shard-limits.ts";
+import { ShardWaiting } from "./shard-waiting.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What a worker's report says of its attempt. */
@@ -41,15 +41,15 @@ const TOO_OFTEN = ` It was the ${MAX_RESCUES + 1}th worker that this task was lo
 
 export class ShardAttempts {
   readonly limits: ShardLimits;
+  readonly waiting: ShardWaiting;
   #state: ShardState;
-  /** Runs that are being cancelled because of a limit. */
-  #evicting = new Set<string>();
   /** When the first deadline is that has been set since `dispatch` last told of one. */
   #due = Number.POSITIVE_INFINITY;
 
   constructor(state: ShardState) {
     this.#state = state;
     this.limits = new ShardLimits(state);
+    this.waiting = new ShardWaiting(state);
   }
 
   /** A deadline has been set, perhaps before the alarm that stands. */
@@ -61,9 +61,11 @@ export class ShardAttempts {
   dispatch(now: number): number {
     const { window, leases, storage } = this.#state;
     for (const task of window.expire(now)) this.#expire(task);
-    const { returned, placements, evictions } = schedule(this.#state, now);
+    const { returned, placements, evictions, parked } = schedule(this.#state, now);
+    for (const task of parked) this.waiting.park(task);
+    for (const { task, ofRun } of placements) if (ofRun.length > 0) this.waiting.unline(task.run);
     for (const lease of returned) this.#goOn(lease, now);
-    for (const eviction of evictions) this.#evict(eviction);
+    for (const eviction of evictions) this.waiting.evict(eviction);
     const placed = placements.map((placement) => this.#handOver(placement, now));
     for (const lease of placed) {
       // A commit whose answer was lost may have readied the task, and another one brought it here.
@@ -80,8 +82,8 @@ export class ShardAttempts {
   }
 
   /** Ends what has run out of time: attempts, receipts, slots that were not let go of. */
-  enforceDeadlines(now: number): void {
-    const { leases, log } = this.#state;
+  enforceDeadlines(now: number, heardAt: (session: string) => number): void {
+    const { leases, roster, log } = this.#state;
     for (const lease of leases.overdue(now)) {
       const limitMs = lease.deadline - lease.sentAt;
       const error = errorOf("execution_timeout", `The attempt took longer than ${limitMs} ms.`);
@@ -90,6 +92,13 @@ export class ShardAttempts {
     }
     for (const lease of leases.unreceived(now)) this.#revoke(lease, now);
     for (const lease of leases.unreleased(now)) {
+      const heardBy = lease.releaseBy - CANCEL_GRACE_MS / 2;
+      if (roster.find(lease.session) && heardAt(lease.session) < heardBy) {
+        // It may not have been told: what it holds is its until it is heard of, or given up.
+        lease.releaseBy = now + CANCEL_GRACE_MS / 2;
+        this.noteDue(lease.releaseBy);
+        continue;
+      }
       log.warn("task.not_released", idsOf(lease));
       this.release(lease);
     }
@@ -274,23 +283,6 @@ export class ShardAttempts {
     const lease = leaseOf(placement, step, book, now);
     outbox.add(session.id, taskFrame(task, lease, version, step, name.shard));
     return lease;
-  }
-
-  /** Cancels a run because a limit is full. */
-  #evict({ run, need, isOwn }: Eviction): void {
-    const { committer, book, permits, log } = this.#state;
-    if (this.#evicting.has(run)) return;
-    this.#evicting.add(run);
-    const { limit, key, id, strategy } = need;
-    const counts = `${permits.count(id)} of ${boundOf(need, book)?.concurrency ?? 0} held`;
-    const of = key === "" ? `The limit ${limit}` : `The limit ${limit} of "${key}"`;
-    const message = isOwn
-      ? `${of} was full (${counts}), and its strategy is ${strategy}.`
-      : `${of} was full (${counts}), and a newer run has taken the place: its strategy is ${strategy}.`;
-    log.info("run.evicted", { run_id: run, limit, strategy });
-    const forget = (): void => void this.#evicting.delete(run);
-    const row = { r: run, e: errorOf("limit_full", message) };
-    committer.add({ kind: "cancel", row, bytes: 0, landed: forget, refused: forget });
   }
 
   #rescue(lease: Lease, why: string, now: number): void {

@@ -34,7 +34,7 @@ export class ShardLanding {
   }
 
   land(flight: Flight, reply: CommitReply, length: number): void {
-    const { committer, window, backlog, handouts, waiters, agenda } = this.#state;
+    const { committer, window, backlog, turns, handouts, waiters, agenda } = this.#state;
     const { cargo, seq, transitions } = flight;
     const now = Date.now();
     committer.land(flight);
@@ -52,7 +52,7 @@ export class ShardLanding {
     }
     const ready = reply.ready ?? [];
     for (const task of ready) this.#admission.admit(task, flight, length / ready.length);
-    if (cargo.take.length > 0) backlog.taken(cargo.take, reply.more ?? []);
+    for (const lane of backlog.taken(cargo.take, reply.more ?? [])) turns.leave(lane);
     for (const action of reply.spilled ?? []) {
       this.#admission.noteSpilled({ action, lane: 0 }, flight);
     }

@@ -22,6 +22,8 @@ export class Backlog {
   #window: ReadyWindow;
   /** Lanes with a backlog that may have run low, by action. */
   #low = new Map<string, Set<Lane>>();
+  /** Lanes whose next task could start, and is fetched for that. */
+  #wanted = new Set<Lane>();
   #known = 0;
   /** Where to go on reading; null: everything has been read. */
   #next: LanePage | null = null;
@@ -68,12 +70,25 @@ export class Backlog {
 
   /** The lane may have run low. */
   watch(lane: Lane): void {
-    if (!lane.hasBacklog || lane.isTaking || !isLow(lane)) return;
+    if (!lane.hasBacklog || lane.isTaking || !isLow(lane) || lane.parked !== undefined) return;
     // One that has something here is looked at again when that has started.
     if (lane.length > 0 && this.#window.roomOf(lane) === 0) return;
     const low = this.#low.get(lane.action);
     if (low) low.add(lane);
     else this.#low.set(lane.action, new Set([lane]));
+  }
+
+  /** The lane's next task could start. */
+  want(lane: Lane): void {
+    this.#wanted.add(lane);
+    this.watch(lane);
+  }
+
+  /** Lanes that are wanted, and that nobody would take a task of now. */
+  giveUp(isServed: (action: string) => boolean): Lane[] {
+    const given = [...this.#wanted].filter(({ action }) => !isServed(action));
+    for (const lane of given) this.#wanted.delete(lane);
+    return given;
   }
 
   /** Whether there is anything to take now. */
@@ -106,16 +121,22 @@ export class Backlog {
     return demand;
   }
 
-  /** A refill has landed: `more` are the lanes that still have tasks in the queue. */
-  taken(demand: readonly TakeRow[], more: readonly LaneRow[]): void {
+  /**
+   * A refill has landed: `more` are the lanes that still have tasks in the queue. Gives those that were
+   * wanted in vain.
+   */
+  taken(demand: readonly TakeRow[], more: readonly LaneRow[]): Lane[] {
+    const missed: Lane[] = [];
     const left = new Set(more.map(({ action, lane }) => `${lane} ${action}`));
     for (const { action, lane: number } of demand) {
       const lane = this.#window.lane({ action, lane: number });
       const hasBacklog = lane.isSpilledSince || left.has(`${number} ${action}`);
       if (lane.hasBacklog && !hasBacklog) this.#known--;
       lane.hasBacklog = hasBacklog;
+      if (this.#wanted.delete(lane) && lane.length === 0) missed.push(lane);
       this.#end(lane);
     }
+    return missed;
   }
 
   /** A refill has failed and may be asked for again. */

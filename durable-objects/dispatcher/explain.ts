@@ -62,7 +62,7 @@ export function explainLane(
   now: number,
 ): WaitReason | undefined {
   const lane = parts.window.find(row);
-  const first = lane?.first;
+  const first = lane?.next;
   if (lane === undefined || first === undefined) return undefined;
   const length = lane.length + 1;
   const line = { position: length, length, isExact: !lane.hasBacklog };
@@ -76,7 +76,7 @@ export function keysOf(limit: string, parts: SchedulerParts, now: number): Limit
   for (const id of returns.ids()) waiting.set(id, returns.claims(id));
   const needs = new Map<CountId, Need>();
   for (const lane of window.lanes()) {
-    for (const need of lane.first?.needs.needs ?? []) {
+    for (const need of lane.next?.needs.needs ?? []) {
       if (need.limit !== limit) continue;
       needs.set(need.id, need);
       if (lane.blockedOn === need.id)

@@ -72,7 +72,7 @@ function hasPaidLess(a: Lane, b: Lane): boolean {
   return a.virtual < b.virtual || (a.virtual === b.virtual && isOlder(a, b));
 }
 
-function isOlder({ first: a }: Lane, { first: b }: Lane): boolean {
+function isOlder({ next: a }: Lane, { next: b }: Lane): boolean {
   if (a === undefined || b === undefined) return b === undefined;
   return a.queuedAt < b.queuedAt || (a.queuedAt === b.queuedAt && a.id < b.id);
 }

@@ -31,6 +31,8 @@ export class Lane {
   /** Whether it has its turn coming, and what it waits for: see `turns.ts`. */
   standing: "idle" | "due" | "blocked" = "idle";
   blockedOn: string | undefined;
+  /** What its first task in the queue needs, while it waits there and not in memory: see `parking.ts`. */
+  parked: ReadyTask | undefined;
   /** How much of its share it has had, beside others of its priority. */
   virtual = 0;
   priority = 0;
@@ -53,8 +55,14 @@ export class Lane {
     return this.#tasks[this.#head];
   }
 
+  /** What it starts next, as far as that is known. */
+  get next(): ReadyTask | undefined {
+    return this.first ?? this.parked;
+  }
+
   /** Nothing is here, and nothing is known to come. */
   get isForgettable(): boolean {
+    if (this.parked !== undefined) return false;
     return this.length === 0 && this.reserved === 0 && !this.hasBacklog && !this.isTaking;
   }
 
@@ -68,6 +76,7 @@ export class Lane {
   push(task: ReadyTask): void {
     if (task.attempt > 1) this.#tasks.splice(this.#head, 0, task);
     else this.#tasks.push(task);
+    this.parked = undefined;
     this.priority = task.needs.priority;
     this.weight = task.needs.weight;
   }

@@ -32,7 +32,10 @@ export const MAX_LANE = 16;
 export const MAX_TAKE = 500;
 
 /** Lanes that are known to have tasks in the queue. Others are read when there are fewer than half. */
-export const MAX_KNOWN_LANES = 50_000;
+export const MAX_KNOWN_LANES = 30_000;
+
+/** Tasks that are parked in one turn: as many as one commit carries. */
+export const MAX_PARK = 500;
 
 /** Lanes that one look at the queue lists. */
 export const LANE_PAGE = 1_000;

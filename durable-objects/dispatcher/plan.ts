@@ -62,6 +62,9 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
         (request.parks ??= []).push(transition.row);
         ended.push(transition.row.t);
         break;
+      case "unline":
+        (request.unlined ??= []).push(transition.row);
+        break;
       case "release":
         (request.releases ??= []).push(transition.row);
         break;

@@ -9,6 +9,7 @@ import type { Lane, ReadyTask } from "./lane.ts";
 import { type Lease, leaseKey } from "./leases.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { boundOf, laneOf, type Need } from "./needs.ts";
+import { park } from "./parking.ts";
 import type { CountId, Holder, Permits } from "./permits.ts";
 import type { Returns } from "./returns.ts";
 import type { Roster, Session } from "./roster.ts";
@@ -48,6 +49,8 @@ export interface Scheduled {
   returned: Lease[];
   placements: Placement[];
   evictions: Eviction[];
+  /** Tasks that are to wait in the queue, because the window is crowded. */
+  parked: ReadyTask[];
 }
 
 /** What stands in a task's way, and when it no longer will, if that is known. */
@@ -67,20 +70,22 @@ export function schedule(parts: SchedulerParts, now: number): Scheduled {
     turns.openSlots(session.actions);
   }
   turns.openDue(now);
+  for (const lane of parts.backlog.giveUp((action) => roster.isServed(action))) turns.leave(lane);
   const returned = returns.grant(parts, now);
-  const scheduled: Scheduled = { returned, placements: [], evictions: [] };
+  const scheduled: Scheduled = { returned, placements: [], evictions: [], parked: [] };
   for (let lane = turns.next(); lane !== undefined; lane = turns.next()) {
     serve(lane, parts, scheduled, now);
     parts.backlog.watch(lane);
     parts.window.forget(lane);
   }
+  if (parts.window.isCrowded) scheduled.parked = park(parts.window);
   return scheduled;
 }
 
 /** Starts the lane's first task, or has the lane wait for what stands in its way. */
 function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: number): void {
   const { window, turns } = parts;
-  const task = lane.first;
+  const task = lane.next;
   if (task === undefined) return turns.leave(lane);
   const obstacle = obstacleOf(task, lane, parts, now);
   if (obstacle === undefined) {
@@ -88,6 +93,7 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     if (session === undefined) {
       return turns.blockOnSlot(lane, parts.roster.hasFreeSlot(task.action));
     }
+    if (lane.first === undefined) return bringIn(lane, parts);
     window.shift(lane);
     const ofRun = take(task, session, parts, now);
     if (ofRun.length > 0) freeRest(task.run, parts);
@@ -96,6 +102,7 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
   }
   const { need } = obstacle;
   if (need.strategy === "cancel-newest" && obstacle.at === undefined) {
+    if (lane.first === undefined) return bringIn(lane, parts);
     window.shift(lane);
     scheduled.evictions.push({ run: task.run, need, task, isOwn: true });
     return turns.pay(lane, 0);
@@ -112,6 +119,12 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     }
   }
   turns.block(lane, need.id, obstacle.at);
+}
+
+/** Its task is in the queue, and could start. It keeps its turn: others are not asked until it is here. */
+function bringIn(lane: Lane, { backlog }: SchedulerParts): void {
+  lane.parked = undefined;
+  backlog.want(lane);
 }
 
 /** The first thing that the task needs and can't have now, but a slot. */

@@ -15,6 +15,7 @@ import type {
   SpawnRow,
   StartedRow,
   StartRow,
+  UnlinedRow,
   WakeRow,
 } from "../../database/rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
@@ -54,6 +55,8 @@ export type Transition =
   | { kind: "wake"; row: WakeRow; bytes: number }
   /** The window has no room for it in its lane. */
   | { kind: "park"; row: ParkRow; bytes: number; task: ReadyTask }
+  /** It holds limits since, and has tasks in the queue's lanes for them, perhaps. */
+  | { kind: "unline"; row: UnlinedRow; bytes: number }
   | { kind: "release"; row: ReleaseRow; bytes: number }
   | {
       kind: "cancel";

@@ -5,6 +5,7 @@
  */
 import { PRIORITIES } from "../../protocol/limits.ts";
 import { comesBefore, FairQueue, PassedOver } from "./fair-queue.ts";
+import { Heap } from "./heap.ts";
 import type { Lane } from "./lane.ts";
 import { MAX_DEBTS } from "./limits.ts";
 
@@ -15,8 +16,9 @@ export class Turns {
   #blocked = new Map<string, FairQueue>();
   /** What may be free: the first of those who wait for it is asked. */
   #opened = new Set<string>();
-  /** What will be free at which moment. */
+  /** What will be free at which moment; and all moments that were ever said, the earliest first. */
   #openings = new Map<string, number>();
+  #moments = new Heap<{ id: string; at: number }>((a, b) => a.at < b.at);
   /** By action, what its lanes wait for that a worker's slot may end. */
   #slotWaits = new Map<string, Set<string>>();
   /** What lanes have paid beyond others that have nothing to start now: they come back no richer. */
@@ -70,7 +72,9 @@ export class Turns {
     let waiting = this.#blocked.get(on);
     if (waiting === undefined) this.#blocked.set(on, (waiting = new FairQueue(this.#passedOver)));
     waiting.push(lane);
-    if (at !== undefined) this.#openings.set(on, at);
+    if (at === undefined || this.#openings.get(on) === at) return;
+    this.#openings.set(on, at);
+    this.#moments.push({ id: on, at });
   }
 
   /** The lane's first task waits for a slot: any of its action, or one that suits this lane alone. */
@@ -103,10 +107,10 @@ export class Turns {
 
   /** Opens what was to become free by now. */
   openDue(now: number): void {
-    for (const [id, at] of this.#openings) {
-      if (at > now) continue;
-      this.#openings.delete(id);
-      this.open(id);
+    for (let next = this.#nextMoment(); next && next.at <= now; next = this.#nextMoment()) {
+      this.#moments.pop();
+      this.#openings.delete(next.id);
+      this.open(next.id);
     }
   }
 
@@ -114,14 +118,22 @@ export class Turns {
   openAll(): void {
     for (const id of this.#blocked.keys()) this.#opened.add(id);
     this.#openings.clear();
+    this.#moments = new Heap((a, b) => a.at < b.at);
     this.#slotWaits.clear();
   }
 
   /** When something becomes free that is waited for; infinity when that is not known. */
   nextOpening(): number {
-    let due = Number.POSITIVE_INFINITY;
-    for (const at of this.#openings.values()) due = Math.min(due, at);
-    return due;
+    return this.#nextMoment()?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The earliest that has not been taken back. */
+  #nextMoment(): { id: string; at: number } | undefined {
+    for (let next = this.#moments.peek(); next; next = this.#moments.peek()) {
+      if (this.#openings.get(next.id) === next.at) return next;
+      this.#moments.pop();
+    }
+    return undefined;
   }
 
   /** Lanes that wait for this, in no order. */
@@ -141,7 +153,7 @@ export class Turns {
       this.#opened.delete(id);
       const waiting = this.#blocked.get(id);
       let lane = waiting?.pop();
-      while (lane?.length === 0) {
+      while (lane !== undefined && lane.next === undefined) {
         // What it had to start was cancelled.
         lane.standing = "idle";
         lane.blockedOn = undefined;

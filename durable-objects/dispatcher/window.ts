@@ -120,6 +120,23 @@ export class ReadyWindow {
     return task;
   }
 
+  /** Whether what waits should wait in the queue, so that there is room for what could start. */
+  get isCrowded(): boolean {
+    return this.#ids.size >= MAX_WINDOW * 0.75 || this.#bytes >= MAX_WINDOW_BYTES * 0.375;
+  }
+
+  /** Whether there is enough room again. */
+  get isRoomy(): boolean {
+    return this.#ids.size < MAX_WINDOW * 0.5 && this.#bytes < MAX_WINDOW_BYTES * 0.25;
+  }
+
+  /** Takes out all tasks of a lane. */
+  empty(lane: Lane): ReadyTask[] {
+    const removed = lane.remove(() => true);
+    for (const task of removed) this.#drop(task);
+    return removed;
+  }
+
   /** Takes out every task that matches, wherever it stands. */
   remove(matches: (task: ReadyTask) => boolean): ReadyTask[] {
     const removed = [...this.lanes()].flatMap((lane) => lane.remove(matches));

@@ -33,6 +33,7 @@
 --   matched   [{e}]  events whose runs have been seen to: their timers are deleted
 --   room      {default, actions: {action: n}, bytes}: how many ready tasks the window can take
 --   parks     [{t, r, a, l: lane}]  tasks that go back to the queue
+--   unlined   [{r}]  runs that hold limits since: their queued tasks are sorted anew (unline_tasks)
 --   take      [{action, lane, n}]: refill from the queue
 --   expired   n: take as many tasks that have been queued for too long
 --   lanes     {after, n}: list as many lanes that have queued tasks, after {action, lane}
@@ -60,6 +61,7 @@ declare
   v_taken json;
   v_expired json;
   v_spilled text[];
+  v_unlined text[];
   v_is_queue_changed boolean := p ?| array['take', 'expired', 'parks', 'lanes', 'agenda'];
   v_reply jsonb := '{}';
   v_prior uuid[];
@@ -94,12 +96,13 @@ begin
   if p ? 'results' then
     v_named := array(select r from jsonb_to_recordset(p->'results') as x(r uuid));
   end if;
-  if p ?| array['started', 'logs', 'wakes', 'parks', 'releases', 'spawns', 'cancels'] then
+  if p ?| array['started', 'logs', 'wakes', 'parks', 'unlined', 'releases', 'spawns', 'cancels'] then
     v_named := v_named || array(
       select r from jsonb_to_recordset(p->'started') as x(r uuid)
       union all select v1.run_id(t) from jsonb_to_recordset(p->'logs') as x(t uuid)
       union all select r from jsonb_to_recordset(p->'wakes') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'parks') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'unlined') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'releases') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'spawns') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'cancels') as x(r uuid));
@@ -128,6 +131,7 @@ begin
       from v1.cancel_runs(v_tenant, v_at, p->'cancels') c;
   end if;
   if p ? 'parks' then perform v1.park_tasks(v_tenant, v_shard, v_seq, p->'parks'); end if;
+  if p ? 'unlined' then v_unlined := v1.unline_tasks(v_tenant, v_shard, p->'unlined'); end if;
   if p ? 'matched' then
     delete from v1.timer
       where id = any (array(select x.e from jsonb_to_recordset(p->'matched') as x(e uuid))) and kind = 'match'
@@ -157,10 +161,7 @@ begin
     if cardinality(v_ready) > 0 then
       select h.ready, v_handed || h.handed, h.spilled into v_given, v_handed, v_spilled
         from v1.hand_out(v_tenant, v_shard, v_ready, p->'room') h;
-      if v_spilled is not null then
-        v_is_queue_changed := true;
-        v_reply := v_reply || jsonb_build_object('spilled', v_spilled);
-      end if;
+      v_is_queue_changed := v_is_queue_changed or v_spilled is not null;
     end if;
     if p ? 'take' then
       select t.ready, v_handed || t.handed, v_reply || jsonb_build_object('more', t.more)
@@ -189,6 +190,9 @@ begin
     end if;
   end if;
 
+  if num_nonnulls(v_spilled, v_unlined) > 0 then
+    v_reply := v_reply || jsonb_build_object('spilled', v_spilled || v_unlined);
+  end if;
   if p ? 'lanes' then
     v_reply := v_reply || jsonb_build_object('lanes', v1.list_lanes(
       v_tenant, v_shard, p->'lanes'->'after', (p->'lanes'->>'n')::integer));

@@ -108,6 +108,27 @@ test("a slot that its worker doesn't give back is taken back", async () => {
   await worker.receive("cancel", { task: held.task, reason: "cancelled" });
   await world.advance(CANCEL_GRACE_MS - 1);
   expect(await worker.unreadWhenQuiet()).toEqual([]);
+  await world.ping(worker); // it has heard of it, and does nothing about it
   await world.advance(1);
   await worker.receiveTask({ run: second });
+});
+
+test("a worker that may not have heard that it is to stop keeps its slot until it is heard of or given up", async () => {
+  const world = await begin();
+  const [silent, late] = [
+    await world.connectWorker({ actions: ACTIONS, slots: 1 }),
+    await world.connectWorker({ actions: ACTIONS, slots: 1 }),
+  ];
+  const runs = await world.startRuns("simple", [1, 2, 3, 4]);
+  const [one, two] = [await silent.receiveTask(), await late.receiveTask()];
+  for (const { run } of [one, two]) await world.call("POST", `/runs/${run}/cancel`);
+  await silent.receive("cancel");
+  await late.receive("cancel");
+  await world.advance(CANCEL_GRACE_MS);
+  expect([await silent.unreadWhenQuiet(), await late.unreadWhenQuiet()]).toEqual([[], []]);
+  late.say({ type: "resume" }); // a word of it
+  await world.advance(CANCEL_GRACE_MS / 2);
+  const { run } = await late.receiveTask();
+  expect(runs.slice(2)).toContain(run);
+  expect(await silent.unreadWhenQuiet()).toEqual([]);
 });

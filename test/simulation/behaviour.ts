@@ -23,6 +23,10 @@ export type BehaviourKind =
   | "extends its timeout"
   /** Starts runs of the child workflow, and mostly waits for them. */
   | "spawns"
+  /** Uses less of a rate than was reserved for it, and says so. */
+  | "settles for less"
+  /** Is told to come again later, and says so. */
+  | "meets its rate limit"
   /** Runs until it is told to stop, and stops. */
   | "overruns"
   /** Runs past its timeout whatever it is told. */
@@ -138,11 +142,32 @@ async function act(
       // Its own handlers spawn nothing, so that there is an end to it.
       if (ctx.workflow !== CHILD_WORKFLOW) await spawn(execution, ctx, worker, random);
       return;
+    case "settles for less":
+      await passes(random.skewed(1, QUICK_MS));
+      return settle(execution, ctx, worker, random);
+    case "meets its rate limit":
+      await passes(random.skewed(1, QUICK_MS));
+      return execution.rates.length > 0
+        ? ctx.rateLimited({ retryAfter: random.between(0, RETRY_AFTER_MS) })
+        : undefined;
     case "throws":
     case "throws for good":
     case "asks for a later retry":
     case undefined:
       return await passes(random.skewed(1, QUICK_MS));
+  }
+}
+
+function settle(
+  execution: Execution,
+  ctx: TaskContext,
+  worker: WorkerProcess,
+  random: Random,
+): void {
+  for (const { limit, units } of execution.rates) {
+    const used = random.between(0, units);
+    ctx.settle(limit, used);
+    execution.settled.push({ limit, unused: units - used, at: worker.now });
   }
 }
 
@@ -155,7 +180,7 @@ async function spawn(
   const { history, trace } = worker.surroundings;
   for (let number = 0, count = random.between(1, MAX_CHILDREN); number < count; number++) {
     const options = { key: `child${number}`, detached: random.chance(0.2) };
-    const child = await ctx.spawn(workflow({ name: CHILD_WORKFLOW }), null, options);
+    const child = await ctx.spawn(workflow({ name: CHILD_WORKFLOW }), ctx.input, options);
     trace.note(worker.name, `${execution.label} has ${child.key}, ${history.names.run(child.id)}`);
     const spawned: SpawnedChild = {
       key: child.key,
@@ -166,6 +191,8 @@ async function spawn(
     };
     execution.children.push(spawned);
     if (!random.chance(WAITS_FOR_CHILD)) continue;
+    // It may need what this run holds, and come after it: nobody may wait for that.
+    if (options.detached && worker.isLimited(ctx.workflow)) continue;
     spawned.waitedFrom = worker.now;
     try {
       await child.result();
@@ -186,6 +213,7 @@ function begin(ctx: TaskContext, worker: WorkerProcess): Execution {
     task: ctx.taskId,
     attempt: ctx.attempt,
     run: ctx.runId,
+    workflow: ctx.workflow,
     step: ctx.step,
     worker: worker.name,
     startedAt: worker.now,
@@ -197,6 +225,8 @@ function begin(ctx: TaskContext, worker: WorkerProcess): Execution {
     abortCode: undefined,
     retryAfterMs: undefined,
     children: [],
+    rates: worker.ratesOf(ctx),
+    settled: [],
   };
   history.ledger.begin(execution);
   trace.note(worker.name, `runs ${execution.label}`);

@@ -74,23 +74,24 @@ export class ClientProcess extends SimulatedProcess {
 
   /** The runs it has been promised. */
   async #start(client: Client): Promise<string[]> {
-    const { label, by, what } = this.#plan;
+    const { label, by, what, input, priority } = this.#plan;
     if (by === "event") {
       const wish = { metadata: { label }, idempotencyKey: label };
-      const { runs } = await client.publish(what, { label }, wish);
+      const { runs } = await client.publish(what, { ...input }, wish);
       return this.#promised([{ label, by, what, runs }]);
     }
     const started = workflow({ name: what });
     if (by === "run") {
       const wish = { metadata: { label }, idempotencyKey: label };
-      const { id } = await client.start(started, { label }, wish);
+      const { id } = await client.start(started, { ...input }, { ...wish, priority });
       return this.#promised([{ label, by, what, runs: [id] }]);
     }
     const items = Array.from({ length: BULK }, (_, number) => `${label}/${number}`);
     const handles = await client.startMany(
       started,
       items.map((item) => ({
-        input: { label: item },
+        input: { ...input, label: item },
+        priority,
         metadata: { label: item },
         idempotencyKey: item,
       })),

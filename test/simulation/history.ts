@@ -2,11 +2,13 @@
  * What was seen of a simulation from outside: what clients were promised, what workers and shards
  * said to each other, what became durable and when. The checks read it afterwards.
  */
-import type { CommitReply, CommitRequest } from "../../database/rows.ts";
+import type { LimitsRow } from "../../database/definition-rows.ts";
+import type { CommitReply, CommitRequest, RecoverReply } from "../../database/rows.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { RunState } from "../../protocol/states.ts";
 import type { AttemptRef, ShardFrame, WorkerFrame } from "../../protocol/session.ts";
 import { Ledger } from "./ledger.ts";
+import type { Bound } from "./limit-plans.ts";
 import { Names } from "./names.ts";
 import type { Postgres, Rows } from "./postgres.ts";
 import { readRunState, type RecordedRun } from "./record.ts";
@@ -40,9 +42,15 @@ export interface AskedToCancel {
   answer: boolean | undefined;
 }
 
+/** Bounds of stored limits, and since when a shard may know them: Postgres has told it, or its life before. */
+export interface LimitsTold {
+  at: number;
+  bounds: Map<string, Bound>;
+}
+
 /** Something that a worker or a shard said about an attempt, and when it was heard. */
 export interface Said extends AttemptRef {
-  type: "task" | "recorded" | "stale" | "gone" | "cancel";
+  type: "task" | "returned" | "recorded" | "stale" | "gone" | "cancel";
   worker: string;
   at: number;
 }
@@ -59,6 +67,7 @@ export class History {
   readonly promised: Promised[] = [];
   readonly told: Told[] = [];
   readonly askedToCancel: AskedToCancel[] = [];
+  readonly limitsTold: LimitsTold[] = [];
   /** What shards said, when they said it, and what workers heard, when they heard it. */
   readonly said: Said[] = [];
   readonly heard: Said[] = [];
@@ -105,6 +114,10 @@ export class History {
 
   /** A statement has taken effect; nobody has been told yet. */
   async executed(statement: Statement, rows: Rows | undefined, postgres: Postgres): Promise<void> {
+    if (statement.text.includes("v1.recover_shard")) {
+      const { limits } = Object.values(rows?.rows[0] ?? {})[0] as RecoverReply;
+      this.#tellLimits(limits);
+    }
     if (statement.name !== "commit") return;
     const { ready, told } = JSON.parse(String(rows?.rows[0]?.["reply"])) as Reply;
     if (this.#trace.isPrinted) {
@@ -116,6 +129,7 @@ export class History {
         `${this.describe(statement)} ⇒ ${readied.join(" ")} ${JSON.stringify(told)}`,
       );
     }
+    if (told.limits) this.#tellLimits(told.limits);
     for (const { run, state } of told.finished ?? []) {
       this.#trace.note("database", `${this.names.run(run)} ${state}`);
       if (!this.finished.has(run)) this.finished.set(run, await readRunState(postgres, run));
@@ -144,6 +158,17 @@ export class History {
       .join(", ");
   }
 
+  #tellLimits({ limits }: LimitsRow): void {
+    const bounds = limits.map(({ name, concurrency, rate }): [string, Bound] => [
+      name,
+      {
+        ...(concurrency !== undefined && { concurrency }),
+        ...(rate?.[0] && { rate: rate[0] }),
+      },
+    ]);
+    this.limitsTold.push({ at: this.now, bounds: new Map(bounds) });
+  }
+
   #keep(list: Said[], worker: string, text: string): void {
     for (const frame of framesOf(text)) {
       if (!("task" in frame) || !isSaid(frame.type)) continue;
@@ -154,7 +179,7 @@ export class History {
 }
 
 function isSaid(type: string): type is Said["type"] {
-  return ["task", "recorded", "stale", "gone", "cancel"].includes(type);
+  return ["task", "returned", "recorded", "stale", "gone", "cancel"].includes(type);
 }
 
 function framesOf(text: string): (ShardFrame | WorkerFrame)[] {

@@ -11,6 +11,7 @@ export interface Execution extends AttemptRef {
   /** What it is called in the trace. */
   label: string;
   run: string;
+  workflow: string;
   step: string;
   worker: string;
   startedAt: number;
@@ -25,6 +26,10 @@ export interface Execution extends AttemptRef {
   /** The wait that it asked for when it threw. */
   retryAfterMs: number | undefined;
   children: SpawnedChild[];
+  /** Rates of its step's own, and what is reserved for it. */
+  rates: { limit: string; units: number }[];
+  /** What it has said that it did not use. */
+  settled: { limit: string; unused: number; at: number }[];
 }
 
 /** A run that a handler has started, and what it was told of its end, if it waited for it. */

@@ -31,6 +31,7 @@ export interface RecordedRun {
   state: RunState;
   remaining: number;
   failed: number;
+  input: Json;
   metadata: Record<string, string>;
   event: string | null;
   /** Why it ended, when that was not a step. */
@@ -71,6 +72,7 @@ export interface RecordedStep {
   version: string;
   step: number;
   name: string;
+  action: string;
   parents: number[];
   timeoutMs: number;
   kind: StepKind;
@@ -102,7 +104,7 @@ const TASK = `
     from v1.task t left join v1.task_output o on o.task_id = t.id`;
 
 const RUN = `
-  select id, version_id as version, state, remaining, failed, metadata, event_id as event, error,
+  select id, version_id as version, state, remaining, failed, input, metadata, event_id as event, error,
          parent_id as parent, parent_key as key,
          ${ms("finished_at")} as "finishedAt"
     from v1.workflow_run`;
@@ -155,7 +157,7 @@ export async function readRecorded(postgres: Postgres): Promise<Recorded> {
     ),
     steps: await rowsOf(
       postgres,
-      `select version_id as version, step, name, parents, timeout_ms as "timeoutMs", kind,
+      `select version_id as version, step, name, action, parents, timeout_ms as "timeoutMs", kind,
               schedule_timeout_ms::float8 as "scheduleTimeoutMs", compensates, retry
          from v1.dag order by 1, 2`,
     ),

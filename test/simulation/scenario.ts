@@ -5,6 +5,17 @@
 import { FAULTS, type FaultKind } from "./faults.ts";
 import type { BehaviourKind } from "./behaviour.ts";
 import { drawKnobs, type Knobs } from "./knobs.ts";
+import {
+  type ChangePlan,
+  drawChanges,
+  drawInput,
+  drawOfRun,
+  drawOfStep,
+  drawStored,
+  type KeyedInput,
+  type StoredPlan,
+  type UsePlan,
+} from "./limit-plans.ts";
 import { Random } from "./random.ts";
 import { THEMES, type Theme, type ThemeName } from "./themes.ts";
 import { calmWeather, type Span, type Weather } from "./weather.ts";
@@ -18,6 +29,10 @@ export interface StepPlan {
   scheduleTimeoutMs: number | undefined;
   /** It is undone when its run fails. */
   isUndone: boolean;
+  limits: UsePlan[];
+  slots: number;
+  /** It needs a worker of zone `ZONE`. */
+  isZoned: boolean;
 }
 
 export interface BackoffPlan {
@@ -34,12 +49,15 @@ export interface WorkflowPlan {
   /** How long a run of it may take. */
   timeoutMs: number | undefined;
   hasOnFailure: boolean;
+  /** Held by its runs. */
+  limits: UsePlan[];
 }
 
 export interface WorkerPlan {
   name: string;
   atMs: number;
   slots: number;
+  zone: string;
   /** Names of the workflows that it runs. */
   workflows: string[];
 }
@@ -47,6 +65,8 @@ export interface WorkerPlan {
 /** One wish of a client: a run, several, or an event that starts some. */
 export interface StartPlan {
   label: string;
+  input: KeyedInput;
+  priority: number;
   atMs: number;
   by: "run" | "bulk" | "event";
   /** The workflow, or the event's key. */
@@ -68,6 +88,8 @@ export interface Scenario {
   workflows: WorkflowPlan[];
   workers: WorkerPlan[];
   starts: StartPlan[];
+  storedLimits: StoredPlan[];
+  limitChanges: ChangePlan[];
   faults: FaultPlan[];
   /** The weather until faults stop. */
   weather: Weather;
@@ -82,12 +104,25 @@ export interface Scenario {
 /** What handlers spawn; its own handlers spawn nothing. */
 export const CHILD_WORKFLOW = "child";
 
+/** Of workers that may run what is zoned; the other zone may not. */
+export const ZONE = "north";
+const OTHER_ZONE = "south";
+
 const RUN_TIMEOUT_MS: Span = [10_000, 60_000];
 const SCHEDULE_TIMEOUT_MS: Span = [2_000, 20_000];
 const INITIAL_BACKOFF_MS: Span = [10, 2_000];
 const CANCEL_AFTER_MS: Span = [0, 15_000];
 
 const EVENT_KEYS = ["parcel:sent", "parcel:lost"] as const;
+
+/** The plan of a workflow's step; undefined for what undoes one, or sees to a failed run. */
+export function stepPlan(
+  workflows: readonly WorkflowPlan[],
+  workflow: string,
+  step: string,
+): StepPlan | undefined {
+  return workflows.find(({ name }) => name === workflow)?.steps.find(({ name }) => name === step);
+}
 
 export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   const random = new Random(`scenario ${seed}`);
@@ -98,13 +133,19 @@ export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   const name = asked ?? drawn;
   const theme: Theme = THEMES[name];
   const calmAtMs = random.between(...theme.lastsMs);
-  const workflows = drawWorkflows(random.stream("workflows"), theme);
+  const limits = random.stream("limits");
+  const hasLimits = limits.chance(theme.limits);
+  const workflows = drawWorkflows(random.stream("workflows"), theme).map((plan) =>
+    hasLimits ? limited(plan, limits, theme) : plan,
+  );
   return {
     seed,
     theme: name,
     workflows,
     workers: drawWorkers(random.stream("workers"), workflows, theme),
     starts: drawStarts(random.stream("starts"), workflows, theme, calmAtMs),
+    storedLimits: drawStored(limits),
+    limitChanges: hasLimits ? drawChanges(limits, calmAtMs) : [],
     faults: drawFaults(random.stream("faults"), theme, calmAtMs),
     weather: theme.weather(calmWeather(), random.stream("weather")),
     behaviours: theme.behaviours,
@@ -119,6 +160,20 @@ function drawWorkflows(random: Random, theme: Theme): WorkflowPlan[] {
     return drawWorkflow(`w${number}`, events, random.between(1, 6), random, theme);
   });
   return [...workflows, drawWorkflow(CHILD_WORKFLOW, [], random.between(1, 2), random, theme)];
+}
+
+/** The workflow with limits, and with steps that not every worker can take. */
+function limited(plan: WorkflowPlan, random: Random, { hasFailures }: Theme): WorkflowPlan {
+  return {
+    ...plan,
+    limits: drawOfRun(random, hasFailures),
+    steps: plan.steps.map((step) => ({
+      ...step,
+      limits: drawOfStep(random, hasFailures),
+      slots: random.chance(0.15) ? 2 : 1,
+      isZoned: random.chance(0.15),
+    })),
+  };
 }
 
 function drawWorkflow(
@@ -137,7 +192,8 @@ function drawWorkflow(
   const isLimited = random.chance(0.2) && theme.hasFailures;
   const timeoutMs = random.between(...RUN_TIMEOUT_MS);
   const hasOnFailure = random.chance(0.5) && theme.hasFailures;
-  return { name, events, steps, timeoutMs: isLimited ? timeoutMs : undefined, hasOnFailure };
+  const runTimeoutMs = isLimited ? timeoutMs : undefined;
+  return { name, events, steps, timeoutMs: runTimeoutMs, hasOnFailure, limits: [] };
 }
 
 function drawPolicy(random: Random, theme: Theme): Omit<StepPlan, "name" | "parents"> {
@@ -153,6 +209,9 @@ function drawPolicy(random: Random, theme: Theme): Omit<StepPlan, "name" | "pare
     },
     scheduleTimeoutMs: isExpiring && theme.hasFailures ? scheduleTimeoutMs : undefined,
     isUndone: random.chance(0.4) && theme.hasFailures,
+    limits: [],
+    slots: 1,
+    isZoned: false,
   };
 }
 
@@ -164,6 +223,7 @@ function drawWorkers(random: Random, workflows: WorkflowPlan[], theme: Theme): W
       name: `worker${number}`,
       atMs: random.chance(0.5) ? 0 : random.skewed(0, 5_000),
       slots: random.between(...theme.slots),
+      zone: number % 2 === 0 ? ZONE : OTHER_ZONE,
       workflows: [...(some.length > 0 ? some : names), CHILD_WORKFLOW],
     };
   });
@@ -184,7 +244,10 @@ function drawStarts(
     const isCancelled = random.chance(0.2) && theme.hasFailures;
     const afterMs = random.skewed(...CANCEL_AFTER_MS);
     const cancelAfterMs = isCancelled ? afterMs : undefined;
-    return { label: `start${number}`, atMs, by, what, clients, cancelAfterMs };
+    const label = `start${number}`;
+    const own = random.stream(label);
+    const input = drawInput(own, label);
+    return { label, input, priority: own.between(1, 3), atMs, by, what, clients, cancelAfterMs };
   });
 }
 

@@ -3,6 +3,7 @@
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
 import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
+import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import type { DatabaseConfig } from "../../database/connect.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
@@ -13,11 +14,14 @@ import { ClientProcess } from "./client-process.ts";
 import { EdgeWorker } from "./edge-worker.ts";
 import { FAULTS, type FaultKind } from "./faults.ts";
 import { History } from "./history.ts";
+import { LimitChanger } from "./limit-changer.ts";
+import { storedOptions } from "./limit-plans.ts";
+import { checkedRate } from "../../sdk/limits.ts";
 import { Network, NOTICED_MS } from "./network.ts";
 import { ObjectHost } from "./object-host.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
-import type { Scenario, WorkerPlan } from "./scenario.ts";
+import { type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
@@ -50,6 +54,7 @@ export interface Rest {
   isAwake: boolean;
   /** Rows in the shard's own storage. */
   leases: number;
+  holders: number;
   /** What the shard was woken for, and what was asked of Postgres, while there was nothing to do. */
   deliveries: number;
   statements: number;
@@ -150,6 +155,9 @@ export class Simulation {
         this.#at(plan.atMs, () => client.start());
       }
     }
+    for (const change of scenario.limitChanges) {
+      this.#at(change.atMs, () => new LimitChanger(change, scenario, this.#parts).start());
+    }
     for (const { atMs, kind } of scenario.faults) this.#at(atMs, () => this.#throw(kind));
     this.#at(scenario.calmAtMs, () => this.#calmDown());
     const deadline = BEGINS_AT + scenario.calmAtMs + ENDS_WITHIN_MS;
@@ -187,6 +195,12 @@ export class Simulation {
       this.#tenant,
       "simulated",
     ]);
+    for (const { name, ...stored } of this.scenario.storedLimits) {
+      const { rate, ...options } = storedOptions(stored);
+      const put = { ...options, ...(rate && { rate: checkedRate(rate, name) }) };
+      const values = [this.#tenant, name, JSON.stringify(put), MAX_STORED_LIMITS];
+      await this.#postgres.query("select v1.put_limit($1, $2, $3::jsonb, $4)", values);
+    }
     const hash = Buffer.from(await hashToken(this.#token)).toString("hex");
     await this.#postgres.query(
       "insert into v1.api_token (id, tenant_id, name, prefix, hash) values ($1, $2, 'all', 'token', $3)",
@@ -217,6 +231,7 @@ export class Simulation {
     const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, plan, {
       ...this.#parts,
       workflows: scenario.workflows,
+      storedLimits: scenario.storedLimits,
       runHandler: async (ctx, worker) => {
         const own = random.stream(`${ctx.taskId} ${ctx.attempt}`);
         return await behave(ctx, worker, own, this.#isCalm ? {} : scenario.behaviours);
@@ -277,7 +292,7 @@ export class Simulation {
       if (worker.isAlive && (worker.isHung || worker.blockedUntil > this.clock.now)) worker.kill();
     }
     const workflows = this.scenario.workflows.map(({ name }) => name);
-    this.#join({ name: "healthy", atMs: 0, slots: 4, workflows });
+    this.#join({ name: "healthy", atMs: 0, slots: 4, zone: ZONE, workflows });
   }
 
   async #comeToRest(): Promise<void> {
@@ -291,6 +306,7 @@ export class Simulation {
       alarm: host?.disk.alarm,
       isAwake: host?.life !== undefined,
       leases: host?.disk.count("attempt") ?? 0,
+      holders: host?.disk.count("holder") ?? 0,
       deliveries: (host?.deliveries ?? 0) - before.deliveries,
       statements: this.#database.statements - before.statements,
     };

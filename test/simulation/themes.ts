@@ -22,6 +22,8 @@ export interface Theme {
   isEveryWorkerAble: boolean;
   /** Whether there are retries, limits, children and cancellations: without, what ends can be told. */
   hasFailures: boolean;
+  /** In how many of its seeds there are limits. */
+  limits: number;
   faults: { [Kind in FaultKind]?: number };
   behaviours: { [Kind in BehaviourKind]?: number };
   weather: (calm: Weather, random: Random) => Weather;
@@ -47,6 +49,7 @@ const USUAL = {
   faultsWithin: 1,
   isEveryWorkerAble: false,
   hasFailures: true,
+  limits: 0.3,
   behaviours: { slow: 0.5, ...FAILING },
   weather: (calm) => calm,
 } satisfies Partial<Theme>;
@@ -164,6 +167,7 @@ export const THEMES = {
     lastsMs: [2_000, 6_000],
     faultCount: [1, 1],
     isEveryWorkerAble: true,
+    limits: 0,
     faults: { "shard crashed with a commit flying": 1 },
     behaviours: { slow: 0.8 },
   },
@@ -175,6 +179,7 @@ export const THEMES = {
     timeoutMs: [90_000, 120_000],
     faultCount: [4, 10],
     hasFailures: false,
+    limits: 0, // a shard that has lost its memory gives nothing for the longest timeout
     isEveryWorkerAble: true,
     faults: {
       "worker killed": 3,
@@ -187,6 +192,31 @@ export const THEMES = {
     },
     behaviours: { slow: 0.6, long: 0.2 },
     weather: (calm, random) => roughDatabase(calm, random),
+  },
+  /** Many runs and little that they may have at once, while whoever knows who has it dies. */
+  limits: {
+    ...USUAL,
+    weight: 25,
+    starts: [6, 14],
+    workers: [2, 3],
+    slots: [2, 6],
+    timeoutMs: [3_000, 8_000],
+    limits: 1,
+    faults: { ...WORKER_FAULTS, ...NETWORK_FAULTS, ...SHARD_FAULTS, "database down": 1 },
+    behaviours: {
+      slow: 0.5,
+      long: 0.05,
+      ...FAILING,
+      spawns: 0.15,
+      overruns: 0.04,
+      "ignores its abort": 0.03,
+      "settles for less": 0.15,
+      "meets its rate limit": 0.05,
+    },
+    weather: (calm, random) => {
+      const rough = random.chance(0.5) ? roughNetwork(calm, random) : calm;
+      return random.chance(0.5) ? roughShard(rough, random) : rough;
+    },
   },
   /** One worker dies on a good day: how long until its tasks run elsewhere? */
   rescue: {
@@ -201,6 +231,7 @@ export const THEMES = {
     startsWithin: 0.05,
     faultsWithin: 0.25,
     hasFailures: false,
+    limits: 0,
     isEveryWorkerAble: true,
     faults: { "worker killed": 1, "machine died": 1, "worker stopped": 1, "socket went silent": 1 },
     behaviours: { long: 0.9 },

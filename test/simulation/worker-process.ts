@@ -8,7 +8,8 @@ import type { StepHandle } from "../../sdk/step.ts";
 import { workflow, type Workflow } from "../../sdk/workflow.ts";
 import type { TaskContext } from "../../sdk/context.ts";
 import type { ApiTransport } from "./api-transport.ts";
-import type { WorkerPlan, WorkflowPlan } from "./scenario.ts";
+import { type NeedPlan, needsOf, optionsOf, STORED_RATE, type StoredPlan } from "./limit-plans.ts";
+import { type WorkerPlan, type WorkflowPlan, ZONE } from "./scenario.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 
 const ON_FAILURE_TIMEOUT_MS = 10_000;
@@ -21,6 +22,7 @@ export interface WorkerParts {
   transport: ApiTransport;
   address: { url: string; token: string };
   workflows: WorkflowPlan[];
+  storedLimits: StoredPlan[];
   runHandler: RunHandler;
 }
 
@@ -51,6 +53,22 @@ export class WorkerProcess extends SimulatedProcess {
     return this.surroundings.clock.now;
   }
 
+  /** Rates that a handler may settle: those of its step, of a workflow's own nothing is drawn. */
+  ratesOf({ workflow: name, step, input }: TaskContext): { limit: string; units: number }[] {
+    const { workflows, storedLimits } = this.#parts;
+    const plan = workflows.find((one) => one.name === name);
+    const own = plan?.steps.find((one) => one.name === step);
+    if (plan === undefined || own === undefined) return [];
+    const isRate = ({ limit, rate }: NeedPlan): boolean =>
+      rate !== undefined || limit === STORED_RATE;
+    return needsOf(plan, own, storedLimits, input).filter(isRate);
+  }
+
+  /** Whether runs of a workflow hold limits. */
+  isLimited(name: string): boolean {
+    return this.#parts.workflows.some((plan) => plan.name === name && plan.limits.length > 0);
+  }
+
   start(): void {
     const { surroundings, transport, address, workflows } = this.#parts;
     this.startedAt = this.now;
@@ -61,6 +79,7 @@ export class WorkerProcess extends SimulatedProcess {
           .filter(({ name }) => this.plan.workflows.includes(name))
           .map((plan) => this.#workflow(plan)),
         slots: this.plan.slots,
+        labels: { zone: this.plan.zone },
         client: new Client({ ...address, fetch: transport.fetchFor(this) }),
         name: this.name,
         signals: [],
@@ -107,8 +126,9 @@ export class WorkerProcess extends SimulatedProcess {
     this.end();
   }
 
-  #workflow({ name, events, steps, timeoutMs, hasOnFailure }: WorkflowPlan): Workflow {
-    const made = workflow({ name, on: { events }, timeout: timeoutMs });
+  #workflow({ name, events, steps, timeoutMs, hasOnFailure, limits }: WorkflowPlan): Workflow {
+    const ofRun = limits.map(optionsOf);
+    const made = workflow({ name, on: { events }, timeout: timeoutMs, limits: ofRun });
     const run = (ctx: TaskContext): Promise<unknown> => this.#parts.runHandler(ctx, this);
     const handles = new Map<string, StepHandle>();
     for (const step of steps) {
@@ -123,6 +143,9 @@ export class WorkerProcess extends SimulatedProcess {
         ...policy,
         parents,
         scheduleTimeout: step.scheduleTimeoutMs,
+        limits: step.limits.map(optionsOf),
+        slots: step.slots,
+        ...(step.isZoned && { labels: { zone: { value: ZONE, isRequired: true } } }),
         run,
         compensate: step.isUndone ? { ...policy, run } : undefined,
       });

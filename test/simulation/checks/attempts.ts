@@ -82,6 +82,9 @@ export const resultsAreReal: Check = {
         const isLate = ms >= (task.plan.scheduleTimeoutMs ?? Number.POSITIVE_INFINITY);
         return isLate ? [] : [`${name} expired after ${ms} ms in the queue`];
       }
+      if (error?.code === "limit_held_by_parent") {
+        return ran.length === 0 ? [] : [`${name} was refused and ran`];
+      }
       if (error?.code === "worker_lost" && task.rescues >= MAX_RESCUES) return [];
       return [`${name} failed with ${JSON.stringify(error)}`];
     });
@@ -138,7 +141,7 @@ export const answersAreTrue: Check = {
     const tasks = new Map(tasksOf(evidence).map((task) => [task.id, task]));
     const failed = new Set(
       evidence.recorded.attempts
-        .filter(({ outcome }) => outcome === "failed")
+        .filter(({ outcome }) => outcome === "failed" || outcome === "put_back")
         .map((attempt) => history.names.attempt(attempt)),
     );
     return history.heard.flatMap((heard) => {

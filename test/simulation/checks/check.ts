@@ -46,6 +46,12 @@ export function tasksOf({ recorded }: Evidence): TaskOfStep[] {
   );
 }
 
+/** Versions of a workflow: actions are named after it. */
+export function versionsOf(workflow: string, steps: readonly RecordedStep[]): string[] {
+  const own = steps.filter(({ action }) => action.startsWith(`${workflow}:`));
+  return [...new Set(own.map(({ version }) => version))];
+}
+
 export function isFinishedTask(state: TaskState): boolean {
   return FINISHED_TASK_STATES.some((one) => one === state);
 }

@@ -20,6 +20,7 @@ import {
   retriesWait,
   waitingHandlersAreToldTheTruth,
 } from "./failure.ts";
+import { limitsAreKept, ratesAreKept, tasksGoWhereTheyMay } from "./limits.ts";
 import { linesAreTheirAttempts } from "./logs.ts";
 import { onlyTheDoomedAreCancelled, parentsComeFirst, runsEndAsTheirTasks } from "./order.ts";
 import {
@@ -60,6 +61,9 @@ export const CHECKS: readonly Check[] = [
   waitingHandlersAreToldTheTruth,
   cancellationsHold,
   nothingRunsOn,
+  limitsAreKept,
+  ratesAreKept,
+  tasksGoWhereTheyMay,
   slotsAreKept,
   tasksAreRescuedInTime,
   zombiesAreTold,

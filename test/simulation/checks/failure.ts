@@ -4,7 +4,15 @@
  */
 import { isFinishedRun } from "../../../protocol/states.ts";
 import type { RecordedRun } from "../record.ts";
-import { type Check, type Evidence, isFinishedTask, type TaskOfStep, tasksOf } from "./check.ts";
+import type { WorkflowPlan } from "../scenario.ts";
+import {
+  type Check,
+  type Evidence,
+  isFinishedTask,
+  type TaskOfStep,
+  tasksOf,
+  versionsOf,
+} from "./check.ts";
 
 /** Within so long what is over is heard of everywhere, once faults have stopped. */
 const HEARD_OF_MS = 60_000;
@@ -116,7 +124,7 @@ export const waitingHandlersAreToldTheTruth: Check = {
 
 export const cancellationsHold: Check = {
   name: "what is cancelled ends so, its children after it, and nobody else's",
-  find: ({ history: { askedToCancel, names }, recorded, calmAt, at }) => {
+  find: ({ scenario, history: { askedToCancel, names }, recorded, calmAt, at }) => {
     const runs = new Map(recorded.runs.map((run) => [run.id, run]));
     const asked = new Set(askedToCancel.map(({ run }) => run));
     const broken = askedToCancel
@@ -128,10 +136,14 @@ export const cancellationsHold: Check = {
         return isDetached || of === undefined ? [] : [[run, of] as const];
       }),
     );
-    const stray = recorded.runs.flatMap(({ id, state, finishedAt }) => {
+    const strategic = new Set(
+      scenario.workflows.filter(cancels).flatMap(({ name }) => versionsOf(name, recorded.steps)),
+    );
+    const stray = recorded.runs.flatMap(({ id, version, state, error, finishedAt }) => {
       const parent = parents.get(id);
       const isDoomed = parent !== undefined && isCutShort(parent);
-      if (state === "cancelled" && !asked.has(id) && !isDoomed) {
+      const isEvicted = error?.code === "limit_full" && strategic.has(version);
+      if (state === "cancelled" && !asked.has(id) && !isDoomed && !isEvicted) {
         return [`${names.run(id)} is cancelled, and nobody asked for it`];
       }
       if (!isDoomed || state === "cancelled" || parent.state !== "cancelled") return [];
@@ -160,9 +172,18 @@ function isCutShort({ error }: RecordedRun): boolean {
   return error !== null;
 }
 
-function isFailure(code: string | undefined): boolean {
-  return code !== "schedule_timeout" && code !== "worker_lost";
+/** Whether a run of the workflow may be cancelled by a limit. */
+function cancels({ limits, steps }: WorkflowPlan): boolean {
+  const uses = [...limits, ...steps.flatMap((step) => step.limits)];
+  return uses.some(({ strategy = "queue" }) => strategy !== "queue");
 }
+
+function isFailure(code: string | undefined): boolean {
+  return !WITHOUT_FAILURE.has(code ?? "");
+}
+
+/** What a task's last attempt did not come to, or what came before it had one. */
+const WITHOUT_FAILURE = new Set(["schedule_timeout", "limit_held_by_parent", "worker_lost"]);
 
 /** In the order of their tasks and numbers. */
 function failedAttempts({ recorded }: Evidence): Evidence["recorded"]["attempts"] {

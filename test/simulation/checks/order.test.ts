@@ -37,7 +37,7 @@ function broken({ state, failed, code }: End, tasks: [StepKind, TaskState][]): s
       },
     ],
     steps: tasks.map(([kind], step): RecordedStep => {
-      const plan = { version: "version", step, name: `s${step}`, parents: [], kind };
+      const plan = { version: "version", step, name: `s${step}`, action: "w:a", parents: [], kind };
       return { ...plan, timeoutMs: 1, scheduleTimeoutMs: null, compensates: null, retry: null };
     }),
     attempts: [],

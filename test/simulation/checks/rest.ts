@@ -27,6 +27,7 @@ export const nothingIsLeftOver: Check = {
       [timers > 0, `${timers} timers`],
       [matches > 0, `${matches} events that runs wait for`],
       [rest.leases > 0, `${rest.leases} leases in the shard's storage`],
+      [rest.holders > 0, `${rest.holders} runs that hold a limit in the shard's storage`],
     ];
     return left.filter(([isSo]) => isSo).map(([, text]) => text);
   },

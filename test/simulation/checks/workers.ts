@@ -1,6 +1,7 @@
 /** Workers are never asked for more than they offer, and what a dead one had runs elsewhere soon. */
 import { HEARTBEAT_LIMIT_MS, RESUME_GRACE_MS } from "../../../protocol/session.ts";
 import type { Execution } from "../ledger.ts";
+import { stepPlan } from "../scenario.ts";
 import type { WorkerProcess } from "../worker-process.ts";
 import type { Check, Evidence } from "./check.ts";
 
@@ -9,12 +10,16 @@ const RESCUE_MARGIN_MS = 1_000;
 
 export const slotsAreKept: Check = {
   name: "a worker never runs more than its slots",
-  find: ({ history, workers, at }) =>
+  find: ({ scenario: { workflows }, history, workers, at }) =>
     workers.flatMap((worker) => {
       const own = history.ledger.executions.filter((run) => run.worker === worker.name);
       return own.flatMap((run) => {
         const running = own.filter((other) => isRunning(other, worker, run.startedAt));
-        if (running.length <= worker.plan.slots) return [];
+        const slots = running.reduce(
+          (sum, { workflow, step }) => sum + (stepPlan(workflows, workflow, step)?.slots ?? 1),
+          0,
+        );
+        if (slots <= worker.plan.slots || running.length === 1) return [];
         const names = running.map(({ label }) => label).join(", ");
         return [
           `${worker.name} with ${worker.plan.slots} slots ran ${names} at ${at(run.startedAt)}`,
