@@ -326,7 +326,8 @@ export class ShardAttempts {
     return { holds: permits.heldBy(leaseKey({ task: task.id, attempt: task.attempt })), reserved };
   }
 
-  #lease({ task, session }: Placement, now: number): Lease {
+  #lease(placement: Placement, now: number): Lease {
+    const { task, session } = placement;
     const version = this.#state.versions.find(task.version);
     const step = version?.steps[task.step];
     if (version === undefined || step === undefined) {
@@ -356,7 +357,7 @@ export class ShardAttempts {
       }),
       ...(failed && { failures: failed }),
     });
-    return {
+    const lease: Lease = {
       task: id,
       run,
       attempt,
@@ -380,6 +381,8 @@ export class ShardAttempts {
       isStartRecorded: false,
       isEndUnknown: false,
     };
+    this.limits.note(lease, placement);
+    return lease;
   }
 }
 

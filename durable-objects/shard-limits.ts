@@ -7,10 +7,12 @@ import type { RateWindow } from "../protocol/limit-bodies.ts";
 import { type Lease, leaseKey, type Reserve } from "./dispatcher/leases.ts";
 import { boundOf, needsOf } from "./dispatcher/needs.ts";
 import type { Placement } from "./dispatcher/scheduler.ts";
+import { Shares } from "./dispatcher/shares.ts";
 import type { ShardState } from "./shard-state.ts";
 
 export class ShardLimits {
   #state: ShardState;
+  #shares = new Shares();
   /** Runs that are over, and at which workers still are. */
   #leaving = new Set<string>();
 
@@ -40,6 +42,11 @@ export class ShardLimits {
     storage.writeBuckets(buckets.takeChanged());
   }
 
+  /** What the attempt's lane has paid for it, to be corrected when it settles. */
+  note(lease: Lease, placement: Placement): void {
+    if (lease.reserved.length > 0) this.#shares.note(lease, placement);
+  }
+
   /** The worker has let go of an attempt. */
   release(lease: Lease): void {
     this.#state.permits.release(leaseKey(lease));
@@ -65,12 +72,13 @@ export class ShardLimits {
 
   /** The attempt has really taken so much. Only its first word of a limit counts. */
   settle(lease: Lease, limit: string, used: number, now: number): void {
-    const { buckets, turns, storage } = this.#state;
+    const { buckets, turns, window, storage } = this.#state;
     for (const reserve of lease.reserved) {
       if (reserve.limit !== limit || reserve.isSettled) continue;
       reserve.isSettled = true;
       const { id, units: reserved } = reserve;
       buckets.settle(id, this.#windowsOf(reserve), { reserved, used }, now);
+      this.#shares.settle(lease, reserve, used, turns, window);
       turns.open(id);
     }
     storage.writeLeases([lease]);

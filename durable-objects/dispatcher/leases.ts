@@ -10,13 +10,13 @@ import type { StepKind } from "../../protocol/states.ts";
 import { START_RECORD_MS } from "./limits.ts";
 import type { CountId } from "./permits.ts";
 
-/** Units of a rate limit that were taken when the attempt was sent. */
+/** Units of a rate limit that an attempt has taken: as they were reserved, until they are settled. */
 export interface Reserve {
   limit: string;
   key: string;
   id: CountId;
   units: number;
-  /** The limit's windows then. */
+  /** The limit's windows when it was sent. */
   rate: RateWindow[];
   /** Its worker has said what was really used: it can't say so twice. */
   isSettled: boolean;

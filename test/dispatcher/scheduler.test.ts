@@ -18,6 +18,7 @@ describe("whatever comes, ends, is lost or changes", () => {
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), n: fc.nat(9) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("limit" as const), n: fc.nat(3) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("wait" as const), n: fc.nat(9) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("settle" as const), n: fc.nat(9) }) },
     ),
     { maxLength: 80 },
   );
@@ -62,6 +63,7 @@ describe("whatever comes, ends, is lost or changes", () => {
     else if (kind === "lose" && one !== undefined) world.lose(one);
     else if (kind === "limit") world.store({ name: "shared", concurrency: 1 + n });
     else if (kind === "wait") world.now += 100 * n;
+    else if (kind === "settle" && one !== undefined) world.settle(one, n / 5);
   }
 
   function step(world: Scheduling): void {
@@ -176,6 +178,37 @@ test("under saturation each key has its share by weight, whatever its tasks cost
   expect(total).toBeGreaterThan(0.99 * 2_000);
   expect(spent["small"]).toBeCloseTo(total / 5, -1.6);
   expect(spent["large"]).toBeCloseTo(total / 5, -1.6);
+  expect(spent["heavy"]).toBeCloseTo((3 * total) / 5, -1.6);
+});
+
+test("a share is one of what is used, whatever was reserved for it", () => {
+  const units = { rate: [{ units: 100, perMs: 1_000, burst: 20 }], units: "input.u" };
+  const world = new Scheduling([units, { ...BY_KEY, weight: "input.w" }]);
+  world.connect("one", { slots: 1_000 });
+  const spent: Record<string, number> = { careful: 0, careless: 0, heavy: 0 };
+  const keys = { careful: { u: 2, w: 1 }, careless: { u: 10, w: 1 }, heavy: { u: 4, w: 3 } };
+  const used: Record<string, number> = { careful: 1, careless: 0.2, heavy: 1.5 };
+  for (const [k, { u, w }] of Object.entries(keys)) {
+    for (let n = 0; n < 4_000; n++) world.arrive({ input: { k, u, w } });
+  }
+  const answers: { id: string; at: number; k: string }[] = [];
+  for (; world.now < 20_000; world.now += 10) {
+    while (answers[0] !== undefined && answers[0].at <= world.now) {
+      const { id, k } = answers[0];
+      answers.shift();
+      world.settle(id, used[k] ?? 1);
+      world.end(id);
+    }
+    for (const { task } of world.schedule().placements) {
+      const { k, u } = task.input as { k: string; u: number };
+      spent[k] = (spent[k] ?? 0) + u * (used[k] ?? 1);
+      answers.push({ id: task.id, at: world.now + 200, k });
+    }
+  }
+  const total = Object.values(spent).reduce((sum, units_) => sum + units_, 0);
+  expect(total).toBeGreaterThan(0.98 * 2_000);
+  expect(spent["careful"]).toBeCloseTo(total / 5, -1.6);
+  expect(spent["careless"]).toBeCloseTo(total / 5, -1.6);
   expect(spent["heavy"]).toBeCloseTo((3 * total) / 5, -1.6);
 });
 

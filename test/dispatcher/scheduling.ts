@@ -4,10 +4,10 @@ import type { LimitsRow, StepRow, VersionRow } from "../../database/definition-r
 import { Backlog } from "../../durable-objects/dispatcher/backlog.ts";
 import { Buckets } from "../../durable-objects/dispatcher/buckets.ts";
 import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
-import { leaseKey } from "../../durable-objects/dispatcher/leases.ts";
+import { leaseKey, type Reserve } from "../../durable-objects/dispatcher/leases.ts";
 import { LimitBook } from "../../durable-objects/dispatcher/limit-book.ts";
 import { createLimitExpressions } from "../../durable-objects/dispatcher/limit-expressions.ts";
-import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
+import { boundOf, needsOf } from "../../durable-objects/dispatcher/needs.ts";
 import { Permits } from "../../durable-objects/dispatcher/permits.ts";
 import {
   Roster,
@@ -15,6 +15,7 @@ import {
   type SessionRecord,
 } from "../../durable-objects/dispatcher/roster.ts";
 import { type Scheduled, schedule } from "../../durable-objects/dispatcher/scheduler.ts";
+import { Shares } from "../../durable-objects/dispatcher/shares.ts";
 import { Turns } from "../../durable-objects/dispatcher/turns.ts";
 import { ReadyWindow } from "../../durable-objects/dispatcher/window.ts";
 import type { LimitUse } from "../../protocol/limit-bodies.ts";
@@ -24,6 +25,7 @@ import { readyTask, sessionRecord } from "./transitions.ts";
 export interface Running {
   task: ReadyTask;
   session: Session;
+  reserved: Reserve[];
 }
 
 export interface Asked {
@@ -43,6 +45,7 @@ export class Scheduling {
   readonly permits = new Permits();
   readonly buckets = new Buckets();
   readonly book = new LimitBook();
+  readonly shares = new Shares();
   readonly running = new Map<string, Running>();
   now = 0;
   #expressions = createLimitExpressions();
@@ -101,8 +104,15 @@ export class Scheduling {
 
   schedule(): Scheduled {
     const scheduled = schedule(this, this.now);
-    for (const { task, session } of scheduled.placements) {
-      this.running.set(task.id, { task, session });
+    for (const placement of scheduled.placements) {
+      const { task, session } = placement;
+      const reserved = task.needs.needs.flatMap((need): Reserve[] => {
+        const rate = boundOf(need, this.book)?.rate;
+        return rate && !need.isOfRun ? [{ ...need, rate, isSettled: false }] : [];
+      });
+      const running = { task, session, reserved };
+      this.running.set(task.id, running);
+      this.shares.note(running, placement);
     }
     return scheduled;
   }
@@ -110,6 +120,18 @@ export class Scheduling {
   /** Ids of what starts now. */
   start(): string[] {
     return this.schedule().placements.map(({ task }) => task.id);
+  }
+
+  /** A task's worker says what it has really taken of its rates: this part of what was reserved. */
+  settle(id: string, part: number): void {
+    const running = this.running.get(id);
+    for (const reserve of running?.reserved ?? []) {
+      const { id: count, rate, units: reserved } = reserve;
+      const used = reserved * part;
+      this.buckets.settle(count, rate, { reserved, used }, this.now);
+      if (running) this.shares.settle(running, reserve, used, this.turns, this.window);
+      this.turns.open(count);
+    }
   }
 
   /** A task's attempt has ended; unless it is kept, so has its run. */
