@@ -321,7 +321,7 @@ export class ShardAttempts {
       const rate = boundOf(need, book)?.rate;
       if (rate === undefined) continue;
       const { limit, key, id, units, isOfRun } = need;
-      if (!isOfRun) reserved.push({ limit, key, id, units, rate, isSettled: false });
+      if (!isOfRun) reserved.push({ limit, key, id, units, rate });
     }
     return { holds: permits.heldBy(leaseKey({ task: task.id, attempt: task.attempt })), reserved };
   }

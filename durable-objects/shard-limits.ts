@@ -74,8 +74,7 @@ export class ShardLimits {
   settle(lease: Lease, limit: string, used: number, now: number): void {
     const { buckets, turns, window, storage } = this.#state;
     for (const reserve of lease.reserved) {
-      if (reserve.limit !== limit || reserve.isSettled) continue;
-      reserve.isSettled = true;
+      if (reserve.limit !== limit || reserve.used !== undefined) continue;
       const { id, units: reserved } = reserve;
       buckets.settle(id, this.#windowsOf(reserve), { reserved, used }, now);
       this.#shares.settle(lease, reserve, used, turns, window);
@@ -85,14 +84,15 @@ export class ShardLimits {
     storage.writeBuckets(buckets.takeChanged());
   }
 
-  /** The keys of the limit, or of all that the attempt is under, give nothing until then. */
+  /** The keys of the limit, or of all that the attempt is under, give nothing until then, and then little. */
   pause(lease: Lease, limit: string | undefined, until: number, now: number): Reserve[] {
     const { buckets, storage } = this.#state;
     const paused = lease.reserved.filter(
       (reserve) => limit === undefined || reserve.limit === limit,
     );
     for (const reserve of paused) {
-      buckets.pause(reserve.id, this.#windowsOf(reserve), until, now);
+      const { id, units } = reserve;
+      buckets.pause(id, this.#windowsOf(reserve), { until, units }, now);
     }
     storage.writeBuckets(buckets.takeChanged());
     return paused;

@@ -10,7 +10,7 @@ import type { StepKind } from "../../protocol/states.ts";
 import { START_RECORD_MS } from "./limits.ts";
 import type { CountId } from "./permits.ts";
 
-/** Units of a rate limit that an attempt has taken: as they were reserved, until they are settled. */
+/** Units of a rate limit that were taken when the attempt was sent. */
 export interface Reserve {
   limit: string;
   key: string;
@@ -18,8 +18,8 @@ export interface Reserve {
   units: number;
   /** The limit's windows when it was sent. */
   rate: RateWindow[];
-  /** Its worker has said what was really used: it can't say so twice. */
-  isSettled: boolean;
+  /** What its worker has said was really used. It can't say so twice. */
+  used?: number;
 }
 
 export interface Lease {

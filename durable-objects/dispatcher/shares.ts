@@ -10,11 +10,11 @@ import type { ReadyWindow } from "./window.ts";
 
 /** Of the rate that is taken most of, in thousandths of a window. */
 export function costOfUnits(
-  taken: readonly { units: number; rate: readonly RateWindow[] }[],
+  taken: readonly { units: number; used?: number; rate: readonly RateWindow[] }[],
 ): number {
   let cost = 0;
-  for (const { units: count, rate } of taken) {
-    for (const { units } of rate) cost = Math.max(cost, (1_000 * count) / units);
+  for (const { units: reserved, used = reserved, rate } of taken) {
+    for (const { units } of rate) cost = Math.max(cost, (1_000 * used) / units);
   }
   return cost;
 }
@@ -43,7 +43,7 @@ export class Shares {
     window: ReadyWindow,
   ): void {
     const before = costOfUnits(attempt.reserved);
-    reserve.units = used;
+    reserve.used = used;
     const paid = this.#paid.get(attempt);
     if (paid === undefined) return;
     const settled = costOfUnits(attempt.reserved);

@@ -108,7 +108,7 @@ export class Scheduling {
       const { task, session } = placement;
       const reserved = task.needs.needs.flatMap((need): Reserve[] => {
         const rate = boundOf(need, this.book)?.rate;
-        return rate && !need.isOfRun ? [{ ...need, rate, isSettled: false }] : [];
+        return rate && !need.isOfRun ? [{ ...need, rate }] : [];
       });
       const running = { task, session, reserved };
       this.running.set(task.id, running);

@@ -237,7 +237,10 @@ test("a key can be paused by an attempt that has settled it", async () => {
   await start(world, "b");
   expect(await runsOf(worker)).toEqual([]);
   await world.advance(20_000);
-  await worker.receiveTasks(2);
+  await worker.receiveTask();
+  expect(await runsOf(worker)).toEqual([]); // nothing has gathered meanwhile
+  await world.advance(10);
+  await worker.receiveTask();
 });
 
 test("one worker's 429 pauses the key for all, and spends no retry", async () => {
@@ -262,8 +265,10 @@ test("one worker's 429 pauses the key for all, and spends no retry", async () =>
     reason: { kind: "rate", isPaused: true },
   });
   await world.advance(20_000);
-  const tasks = await worker.receiveTasks(3);
-  expect(tasks.filter(({ run }) => run === first)).toMatchObject([{ attempt: 2 }]);
+  await worker.receiveTask({ run: other });
+  await worker.receiveTask({ run: first, attempt: 2 });
+  await world.advance(10);
+  await worker.receiveTask({ run: second });
   const run = await world.readRun(first ?? "");
   expect(run.tasks[0]?.attempts).toMatchObject([
     { outcome: "put_back", error: { code: "rate_limited" } },
