@@ -281,6 +281,7 @@ export class ShardAttempts {
       throw new Error(`Task ${task.id} was placed before version ${task.version} was read`);
     }
     const lease = leaseOf(placement, step, book, now);
+    this.limits.note(lease, placement);
     outbox.add(session.id, taskFrame(task, lease, version, step, name.shard));
     return lease;
   }

@@ -7,10 +7,12 @@ import type { RateWindow } from "../protocol/limit-bodies.ts";
 import { type Lease, leaseKey, type Reserve } from "./dispatcher/leases.ts";
 import { boundOf, needsOf } from "./dispatcher/needs.ts";
 import type { Placement } from "./dispatcher/scheduler.ts";
+import { Shares } from "./dispatcher/shares.ts";
 import type { ShardState } from "./shard-state.ts";
 
 export class ShardLimits {
   #state: ShardState;
+  #shares = new Shares();
   /** Runs that are over, and at which workers still are. */
   #leaving = new Set<string>();
 
@@ -41,6 +43,11 @@ export class ShardLimits {
     storage.writeBuckets(buckets.takeChanged());
   }
 
+  /** What the attempt's lane has paid for it, to be corrected when it settles. */
+  note(lease: Lease, placement: Placement): void {
+    if (lease.reserved.length > 0) this.#shares.note(lease, placement);
+  }
+
   /** The worker has let go of an attempt. */
   release(lease: Lease): void {
     this.#state.permits.release(leaseKey(lease));
@@ -66,26 +73,27 @@ export class ShardLimits {
 
   /** The attempt has really taken so much. Only its first word of a limit counts. */
   settle(lease: Lease, limit: string, used: number, now: number): void {
-    const { buckets, turns, storage } = this.#state;
+    const { buckets, turns, window, storage } = this.#state;
     for (const reserve of lease.reserved) {
-      if (reserve.limit !== limit || reserve.isSettled) continue;
-      reserve.isSettled = true;
+      if (reserve.limit !== limit || reserve.used !== undefined) continue;
       const { id, units: reserved } = reserve;
       buckets.settle(id, this.#windowsOf(reserve), { reserved, used }, now);
+      this.#shares.settle(lease, reserve, used, turns, window);
       turns.open(id);
     }
     storage.writeLeases([lease]);
     storage.writeBuckets(buckets.takeChanged());
   }
 
-  /** The keys of the limit, or of all that the attempt is under, give nothing until then. */
+  /** The keys of the limit, or of all that the attempt is under, give nothing until then, and then little. */
   pause(lease: Lease, limit: string | undefined, until: number, now: number): Reserve[] {
     const { buckets, storage } = this.#state;
     const paused = lease.reserved.filter(
       (reserve) => limit === undefined || reserve.limit === limit,
     );
     for (const reserve of paused) {
-      buckets.pause(reserve.id, this.#windowsOf(reserve), until, now);
+      const { id, units } = reserve;
+      buckets.pause(id, this.#windowsOf(reserve), { until, units }, now);
     }
     storage.writeBuckets(buckets.takeChanged());
     return paused;

@@ -11,7 +11,7 @@ export interface Bucket {
   windows: readonly RateWindow[];
   /** Units in each window; below zero: more was taken than there was, and is owed. */
   levels: number[];
-  /** When the levels were such, in milliseconds since 1970. */
+  /** When the levels were such, in milliseconds since 1970; while it is paused, when they will be. */
   at: number;
   /** Nothing is given before: a worker was told so. */
   pausedUntil: number;
@@ -57,7 +57,7 @@ export class Buckets {
       const missing = Math.min(units, capacityOf(window)) - level;
       // Sums of fractions fall short by less than this.
       if (missing > 1e-9)
-        at = Math.max(at, now + Math.ceil((missing * window.perMs) / window.units));
+        at = Math.max(at, bucket.at + Math.ceil((missing * window.perMs) / window.units));
     }
     return at;
   }
@@ -90,8 +90,18 @@ export class Buckets {
     this.#keep(id, bucket);
   }
 
-  pause(id: CountId, windows: readonly RateWindow[], until: number, now: number): void {
-    const bucket = this.#filled(id, windows, now);
+  /**
+   * Nothing is given until then, because somebody was refused so many units. They may be had then, and no
+   * more: who has refused them has saved up nothing, so what had gathered here would be refused as well.
+   */
+  pause(
+    id: CountId,
+    windows: readonly RateWindow[],
+    { until, units }: { until: number; units: number },
+    now: number,
+  ): void {
+    const bucket = this.#filled(id, windows, Math.max(now, until));
+    bucket.levels = bucket.levels.map((level) => Math.min(level, units));
     bucket.pausedUntil = Math.max(bucket.pausedUntil, until);
     this.#keep(id, bucket);
   }

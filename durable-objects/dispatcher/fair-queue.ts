@@ -51,6 +51,10 @@ export class FairQueue {
     lanes.push(lane);
   }
 
+  remove(lane: Lane): void {
+    this.#lanes.get(lane.priority)?.remove(lane);
+  }
+
   pop(): Lane | undefined {
     const waiting = PRIORITIES.filter((priority) => this.has(priority));
     const due = waiting.find((priority) => this.#passedOver.isLongest(priority)) ?? waiting.at(-1);

@@ -48,7 +48,7 @@ function takenBy({ task, ofRun }: Placement, book: LimitBook): Pick<Lease, "hold
     if (rate === undefined) continue;
     // A run pays once: for its later attempts nothing is reserved, and they may have used something.
     const units = !isOfRun || ofRun.includes(id) ? need.units : 0;
-    taken.reserved.push({ limit, key, id, units, rate, isSettled: false });
+    taken.reserved.push({ limit, key, id, units, rate });
   }
   return taken;
 }

@@ -24,8 +24,28 @@ export class Heap<Item> {
   }
 
   push(item: Item): void {
+    this.#rise(item, this.#items.push(item) - 1);
+  }
+
+  pop(): Item | undefined {
+    const [first] = this.#items;
+    const last = this.#items.pop();
+    if (last !== undefined && this.#items.length > 0) this.#sink(last, 0);
+    return first;
+  }
+
+  /** Takes an item out, wherever it is. */
+  remove(item: Item): void {
+    const at = this.#items.indexOf(item);
+    if (at < 0) return;
+    const last = this.#items.pop() as Item;
+    if (at === this.#items.length) return;
+    this.#rise(last, this.#sink(last, at));
+  }
+
+  #rise(item: Item, from: number): void {
     const items = this.#items;
-    let at = items.push(item) - 1;
+    let at = from;
     while (at > 0) {
       const above = (at - 1) >> 1;
       const parent = items[above] as Item;
@@ -36,12 +56,10 @@ export class Heap<Item> {
     items[at] = item;
   }
 
-  pop(): Item | undefined {
+  /** Where it has come to rest. */
+  #sink(item: Item, from: number): number {
     const items = this.#items;
-    const first = items[0];
-    const last = items.pop();
-    if (last === undefined || items.length === 0) return first;
-    let at = 0;
+    let at = from;
     for (;;) {
       let below = 2 * at + 1;
       if (below >= items.length) break;
@@ -50,11 +68,11 @@ export class Heap<Item> {
         below = right;
       }
       const child = items[below] as Item;
-      if (!this.#isBefore(child, last)) break;
+      if (!this.#isBefore(child, item)) break;
       items[at] = child;
       at = below;
     }
-    items[at] = last;
-    return first;
+    items[at] = item;
+    return at;
   }
 }

@@ -17,10 +17,10 @@ export interface Reserve {
   key: string;
   id: CountId;
   units: number;
-  /** The limit's windows then. */
+  /** The limit's windows when it was sent. */
   rate: RateWindow[];
-  /** Its worker has said what was really used: it can't say so twice. */
-  isSettled: boolean;
+  /** What its worker has said was really used. It can't say so twice. */
+  used?: number;
 }
 
 /** A permit of an attempt, and what says how many there are. */

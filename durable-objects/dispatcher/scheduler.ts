@@ -13,6 +13,7 @@ import { park } from "./parking.ts";
 import type { CountId, Holder, Permits } from "./permits.ts";
 import type { Returns } from "./returns.ts";
 import type { Roster, Session } from "./roster.ts";
+import { costOfUnits } from "./shares.ts";
 import type { Turns } from "./turns.ts";
 import type { ReadyWindow } from "./window.ts";
 
@@ -30,6 +31,9 @@ export interface SchedulerParts {
 export interface Placement {
   task: ReadyTask;
   session: Session;
+  /** The lane that has paid for it, and what. */
+  lane: Lane;
+  cost: number;
   /** What the run has taken with it, for all its tasks. */
   ofRun: CountId[];
 }
@@ -97,8 +101,9 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     window.shift(lane);
     const ofRun = take(task, session, parts, now);
     if (ofRun.length > 0) freeRest(task.run, parts);
-    scheduled.placements.push({ task, session, ofRun });
-    return turns.pay(lane, costOf(task, parts));
+    const cost = costOf(task, parts);
+    scheduled.placements.push({ task, session, lane, cost, ofRun });
+    return turns.pay(lane, cost);
   }
   const { need } = obstacle;
   if (need.strategy === "cancel-newest" && obstacle.at === undefined) {
@@ -201,16 +206,9 @@ function boundOfPermits(need: Need, { book }: SchedulerParts): number {
   return boundOf(need, book)?.concurrency ?? Number.POSITIVE_INFINITY;
 }
 
-/**
- * What a task takes of its lane's share: of the rate that it takes most of, in thousandths of a window;
- * without one, its slots.
- */
+/** What a task takes of its lane's share: units, or without a rate its slots. */
 function costOf({ needs: { needs, placing } }: ReadyTask, { book }: SchedulerParts): number {
-  let cost = 0;
-  for (const need of needs) {
-    for (const { units } of boundOf(need, book)?.rate ?? []) {
-      cost = Math.max(cost, (1_000 * need.units) / units);
-    }
-  }
+  const taken = needs.map((need) => ({ units: need.units, rate: boundOf(need, book)?.rate ?? [] }));
+  const cost = costOfUnits(taken);
   return cost > 0 ? cost : placing.slots;
 }

@@ -57,6 +57,24 @@ export class Turns {
     else this.#remember(lane);
   }
 
+  /** What the lane has paid for was more than it has really taken: a cost below 0. Or it was less. */
+  correct(lane: Lane, cost: number): void {
+    const change = cost / lane.weight;
+    if (lane.standing === "idle") {
+      const debt = this.#debts.get(debtorOf(lane)) ?? 0;
+      this.#debts.delete(debtorOf(lane));
+      lane.virtual = Math.max(lane.virtual, debt, this.#clockOf(lane)) + change;
+      this.#remember(lane);
+      return;
+    }
+    const queue = lane.standing === "due" ? this.#due : this.#blocked.get(lane.blockedOn ?? "");
+    queue?.remove(lane);
+    lane.virtual += change;
+    queue?.push(lane);
+    // Another may be the first of those who wait now, and need less.
+    if (lane.blockedOn !== undefined) this.open(lane.blockedOn);
+  }
+
   /** The lane has nothing that could start now. */
   leave(lane: Lane): void {
     const id = lane.blockedOn;

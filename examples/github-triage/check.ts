@@ -3,6 +3,7 @@
  * runs, and the book in which effects landed. Pure; it reads histories and changes nothing.
  */
 import type { PublishedEvent, Run, Task } from "@skein/sdk";
+import type { Check } from "../stage/promises.ts";
 import type { Effect } from "./book.ts";
 
 /** An event as it was published, and the runs that it started. */
@@ -23,12 +24,6 @@ export interface Evidence {
   steps: ReadonlyMap<string, readonly string[]>;
   /** The name of the worker that was killed. */
   killed: string;
-}
-
-/** A promise in a sentence, and what broke it; kept when nothing did. */
-export interface Check {
-  promise: string;
-  breaches: string[];
 }
 
 export function checkPromises(evidence: Evidence): Check[] {

@@ -5,16 +5,14 @@
  */
 import { once } from "node:events";
 import { parseArgs } from "node:util";
+import { EXIT_INTERRUPTED, interruption } from "../stage/interruption.ts";
+import type { Program } from "../stage/program.ts";
+import { Terminal } from "../stage/terminal.ts";
 import { demonstrate } from "./demonstrate.ts";
 import { Stage } from "./stage.ts";
-import { Terminal } from "./terminal.ts";
-import type { WorkerProcess } from "./worker-process.ts";
 
 const DEFAULT_ROUNDS = 3;
 const MAX_ROUNDS = 100; // Everything is kept in memory, to be checked at the end.
-
-/** As shells tell of a program that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
 
 const HELP = `npm run demo -- [options]
 
@@ -32,14 +30,8 @@ interface Options {
 
 const options = readOptions();
 const terminal = new Terminal();
-const stopping = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => {
-    if (stopping.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    stopping.abort();
-  });
-}
-const interrupted = once(stopping.signal, "abort");
+const stopping = interruption();
+const interrupted = once(stopping, "abort");
 process.exit(await play());
 
 async function play(): Promise<number> {
@@ -47,15 +39,15 @@ async function play(): Promise<number> {
   let code = 1;
   try {
     terminal.line();
-    stage = await Stage.set(stopping.signal, (line) => terminal.status(line));
+    stage = await Stage.set(stopping, (line) => terminal.status(line));
     const playing = demonstrate(stage, await startWorkers(stage), options.rounds, terminal);
     const outcome = await Promise.race([playing, stage.broken, interrupted]);
     code = outcome === true ? 0 : 1;
-    if (options.keep && !stopping.signal.aborted) await keep(stage);
-    else if (stopping.signal.aborted) code = EXIT_INTERRUPTED;
+    if (options.keep && !stopping.aborted) await keep(stage);
+    else if (stopping.aborted) code = EXIT_INTERRUPTED;
   } catch (error) {
     terminal.endBar();
-    if (stopping.signal.aborted) code = EXIT_INTERRUPTED;
+    if (stopping.aborted) code = EXIT_INTERRUPTED;
     else terminal.line(`\n${error instanceof Error ? error.message : String(error)}`);
   }
   terminal.line();
@@ -65,9 +57,9 @@ async function play(): Promise<number> {
 }
 
 /** Starts two workers; the first one will be killed. */
-async function startWorkers(stage: Stage): Promise<WorkerProcess> {
+async function startWorkers(stage: Stage): Promise<Program> {
   const workers = [stage.addWorker(), stage.addWorker()] as const;
-  await Promise.race([Promise.all(workers.map((one) => one.connected())), interrupted]);
+  await Promise.race([Promise.all(workers.map((one) => one.ready())), interrupted]);
   const who = workers.map(({ name, pid }) => `${name} (pid ${pid})`).join(" and ");
   terminal.paragraph("✓", `Skein at ${stage.url}`, "green");
   terminal.paragraph("✓", `${who} are connected`, "green");

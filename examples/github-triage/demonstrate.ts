@@ -2,23 +2,24 @@
  * The demonstration from beginning to end: publish, kill, wait, read the history, show, check. It
  * stops nothing and exits nowhere: whoever calls it does.
  */
-import { type Check, checkPromises } from "./check.ts";
+import type { Program } from "../stage/program.ts";
+import { isKept, printChecks } from "../stage/promises.ts";
+import type { Terminal } from "../stage/terminal.ts";
+import { checkPromises } from "./check.ts";
 import { readDeliveries } from "./deliveries.ts";
 import { countFigures, startLatency } from "./figures.ts";
 import { readHistory } from "./history.ts";
-import { chooseRun, printChecks, printRun, printTable } from "./outcome.ts";
+import { chooseRun, printRun, printTable } from "./outcome.ts";
 import { Publisher, tasksOf } from "./publish.ts";
 import type { Stage } from "./stage.ts";
 import { Strike } from "./strike.ts";
 import { Tally } from "./tally.ts";
-import type { Terminal } from "./terminal.ts";
-import type { WorkerProcess } from "./worker-process.ts";
 import { githubDigest, githubTriage } from "./workflows.ts";
 
 /** Plays it with so many rounds, killing the victim in the middle; true when every promise held. */
 export async function demonstrate(
   stage: Stage,
-  victim: WorkerProcess,
+  victim: Program,
   rounds: number,
   terminal: Terminal,
 ): Promise<boolean> {
@@ -84,7 +85,7 @@ export async function demonstrate(
 }
 
 /** Kills the victim when it is due, says so, and puts another worker in its place. */
-function killer(stage: Stage, victim: WorkerProcess, terminal: Terminal): Strike {
+function killer(stage: Stage, victim: Program, terminal: Terminal): Strike {
   const onKilled = (): void => {
     const { name, pid } = stage.addWorker();
     terminal.paragraph(
@@ -101,8 +102,4 @@ function killer(stage: Stage, victim: WorkerProcess, terminal: Terminal): Strike
       "green",
     );
   });
-}
-
-function isKept({ breaches }: Check): boolean {
-  return breaches.length === 0;
 }

@@ -1,17 +1,14 @@
 /**
- * Prints how it went: the table of figures, one triage report with its history, and the promises
- * with what broke them. Only prints; what is true was decided in `check.ts`.
+ * Prints how it went: the table of figures, and one triage report with its history. Only prints; what is
+ * true was decided in `check.ts`.
  */
 import type { Run, Task } from "@skein/sdk";
-import { type Check, wasLost } from "./check.ts";
+import { grouped, type Terminal, wrap } from "../stage/terminal.ts";
+import { wasLost } from "./check.ts";
 import type { Figures, Latency } from "./figures.ts";
 import type { TriageReport } from "./report.ts";
 import { CHUNK } from "./publish.ts";
-import { grouped, type Terminal, wrap } from "./terminal.ts";
 import { githubTriage } from "./workflows.ts";
-
-/** Breaches of one promise that are named; the rest is counted. */
-const MAX_BREACHES = 3;
 
 const LABEL_COLUMNS = 24;
 const VALUE_COLUMNS = 9;
@@ -105,19 +102,6 @@ export function printRun(terminal: Terminal, run: Run): void {
   terminal.line(`    ${terminal.paint("dim", `run ${run.id}`)}`);
   for (const task of run.tasks) {
     terminal.line(`      ${task.step.padEnd(11)} ${attemptsText(terminal, task)}`);
-  }
-}
-
-export function printChecks(terminal: Terminal, checks: readonly Check[]): void {
-  terminal.line();
-  for (const { promise, breaches } of checks) {
-    const isKept = breaches.length === 0;
-    terminal.paragraph(isKept ? "✓" : "✗", promise, isKept ? "green" : "red");
-    const more = breaches.length - MAX_BREACHES;
-    const named = breaches.slice(0, MAX_BREACHES);
-    for (const breach of more > 0 ? [...named, `and ${grouped(more)} more`] : named) {
-      for (const text of wrap(breach, terminal.columns - 6)) terminal.line(`      ${text}`);
-    }
   }
 }
 

@@ -1,22 +1,17 @@
 /**
- * Everything the demonstration plays on: the local stack in a fresh directory, a token, the book and
- * the workers. What is started here is also stopped here, in the reverse order, whatever happened.
+ * Everything the demonstration plays on: a Skein of its own, the book and the workers. What is started here is also stopped here, in the reverse order, whatever happened.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Client } from "@skein/sdk";
-import { localToken } from "../../local/local-tenant.ts";
-import { startStack } from "../../local/stack.ts";
+import { startLocalSkein } from "../stage/local-skein.ts";
+import { Program } from "../stage/program.ts";
 import { type Book, startBook } from "./book.ts";
-import { WorkerProcess } from "./worker-process.ts";
 
 export class Stage {
   readonly url: string;
   readonly token: string;
   readonly skein: Client;
   readonly book: Book;
-  readonly #workers: WorkerProcess[] = [];
+  readonly #workers: Program[] = [];
   readonly #stops: (() => Promise<void> | void)[];
   #fail: (error: unknown) => void = () => {};
   /** Rejects when a worker ends though nobody ended it. */
@@ -40,14 +35,11 @@ export class Stage {
   static async set(signal: AbortSignal, tell: (line: string) => void): Promise<Stage> {
     const stops: (() => Promise<void> | void)[] = [];
     try {
-      const directory = mkdtempSync(join(tmpdir(), "skein-demo-"));
-      stops.push(() => rmSync(directory, { recursive: true, force: true }));
-      const stack = await startStack({ directory, log: "none", signal, tell });
-      stops.push(() => stack.stop());
-      const token = await localToken(stack, directory);
+      const { url, token, stop } = await startLocalSkein(signal, tell);
+      stops.push(stop);
       const book = await startBook();
       stops.push(() => book.stop());
-      return new Stage({ url: stack.url, token, book }, stops);
+      return new Stage({ url, token, book }, stops);
     } catch (error) {
       await stopAll(stops);
       throw error;
@@ -55,10 +47,15 @@ export class Stage {
   }
 
   /** Starts a worker process. It is named by its number, from 1. */
-  addWorker(): WorkerProcess {
+  addWorker(): Program {
     const { url, token, book } = this;
     const name = `worker-${this.#workers.length + 1}`;
-    const started = new WorkerProcess(name, { url, token, bookUrl: book.url });
+    const started = new Program(name, new URL("worker.ts", import.meta.url), {
+      SKEIN_URL: url,
+      SKEIN_TOKEN: token,
+      BOOK_URL: book.url,
+      WORKER_NAME: name,
+    });
     started.failed.catch((error: unknown) => this.#fail(error));
     this.#workers.push(started);
     return started;

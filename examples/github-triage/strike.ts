@@ -2,18 +2,18 @@
  * Kills a worker at the worst moment: one of its effects is in the outside world, and it has not yet
  * told Skein. Then it watches for the first of its tasks to be done again.
  */
+import type { Program } from "../stage/program.ts";
 import type { Effect } from "./book.ts";
-import type { WorkerProcess } from "./worker-process.ts";
 
 export class Strike {
-  readonly #victim: WorkerProcess;
+  readonly #victim: Program;
   readonly #onKilled: () => void;
   readonly #onRescued: (effect: Effect, afterMs: number) => void;
   #killedAt: number | undefined;
   #isRescued = false;
 
   constructor(
-    victim: WorkerProcess,
+    victim: Program,
     onKilled: () => void,
     onRescued: (effect: Effect, afterMs: number) => void,
   ) {

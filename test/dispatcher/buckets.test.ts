@@ -66,9 +66,30 @@ test("more than was reserved is owed, also by a bucket that was full again and f
 
 test("a bucket that is paused or not full is not forgotten", () => {
   const buckets = new Buckets();
-  buckets.pause(ID, WINDOWS, 5_000, 0);
+  buckets.pause(ID, WINDOWS, { until: 5_000, units: 30 }, 0);
   expect(buckets.prune(4_999)).toEqual([]);
   expect(buckets.prune(5_000)).toEqual([ID]);
+});
+
+test("after a pause there is what was refused, and no more has gathered", () => {
+  const buckets = new Buckets();
+  buckets.pause(ID, WINDOWS, { until: 5_000, units: 3 }, 0);
+  for (const now of [0, 4_999, 5_000]) {
+    expect(buckets.availableAt(ID, WINDOWS, 3, now)).toBe(5_000);
+    expect(buckets.availableAt(ID, WINDOWS, 4, now)).toBe(5_600);
+  }
+  buckets.settle(ID, WINDOWS, { reserved: 5, used: 1 }, 2_000); // by one that was let through before
+  expect(buckets.availableAt(ID, WINDOWS, 7, 4_999)).toBe(5_000);
+  buckets.pause(ID, WINDOWS, { until: 6_000, units: 2 }, 5_000);
+  expect(buckets.availableAt(ID, WINDOWS, 2, 5_000)).toBe(6_000);
+  expect(buckets.availableAt(ID, WINDOWS, 3, 6_500)).toBe(6_600);
+});
+
+test("a shorter pause does not end a longer one", () => {
+  const buckets = new Buckets();
+  buckets.pause(ID, WINDOWS, { until: 5_000, units: 3 }, 0);
+  buckets.pause(ID, WINDOWS, { until: 1_000, units: 3 }, 0);
+  expect(buckets.availableAt(ID, WINDOWS, 1, 2_000)).toBe(5_000);
 });
 
 test("buckets of keys that come once are looked for while there is work", () => {

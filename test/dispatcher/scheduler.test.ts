@@ -21,6 +21,7 @@ describe("whatever comes, ends, is lost or changes", () => {
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), n: fc.nat(9) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), n: fc.nat(9) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant("return" as const), n: fc.nat(9) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("settle" as const), n: fc.nat(9) }) },
     ),
     { maxLength: 80 },
   );
@@ -70,6 +71,7 @@ describe("whatever comes, ends, is lost or changes", () => {
     else if (kind === "pass") world.now += 100 * n;
     else if (kind === "wait" && one !== undefined) world.wait(one);
     else if (kind === "return" && one !== undefined) world.askBack(one);
+    else if (kind === "settle" && one !== undefined) world.settle(one, n / 5);
   }
 
   function step(world: Scheduling): void {
@@ -183,66 +185,6 @@ test("a run that has begun waits in no line for what it holds, whoever came befo
   expect(world.start()).toEqual([other]);
 });
 
-test("an attempt that waits gives its slot and permit to others, and has them back before new tasks", () => {
-  const world = new Scheduling([{ ...BY_KEY, concurrency: 1 }]);
-  world.store();
-  world.connect("one", { slots: 1 });
-  const input = { k: "a" };
-  const [first, second, third] = [1, 2, 3].map(() => world.arrive({ input }));
-  expect(world.start()).toEqual([first]);
-  world.wait(first ?? "");
-  expect(world.start()).toEqual([second]);
-  world.askBack(first ?? "");
-  expect(world.schedule()).toMatchObject({ returned: [], placements: [] });
-  world.end(second ?? "");
-  expect(world.schedule()).toMatchObject({ returned: [{ task: first }], placements: [] });
-  world.end(first ?? "");
-  expect(world.start()).toEqual([third]);
-});
-
-test("an attempt that wants to go on with two permits is not overtaken for ever by tasks that need one", () => {
-  const world = new Scheduling([
-    { key: "input.k", concurrency: 1 },
-    { key: "input.l", fallbackKey: "none", concurrency: 1 },
-  ]);
-  world.store();
-  world.connect("one", { slots: 9 });
-  const both = world.arrive({ input: { k: "k", l: "l" } });
-  expect(world.start()).toEqual([both]);
-  world.wait(both);
-  const running = [
-    world.arrive({ input: { k: "k", l: "x" } }),
-    world.arrive({ input: { k: "y", l: "l" } }),
-  ];
-  expect(world.start().toSorted()).toEqual(running);
-  world.askBack(both);
-  for (let n = 0; n < 5; n++) {
-    world.arrive({ input: { k: "k", l: `x${n}` } });
-    world.arrive({ input: { k: `y${n}`, l: "l" } });
-  }
-  world.end(running[0] ?? "");
-  expect(world.start()).toEqual([]); // its permit is spoken for
-  world.end(running[1] ?? "");
-  expect(world.schedule().returned).toMatchObject([{ task: both }]);
-});
-
-test("an attempt that does not want to go on any more leaves what it would have had to others", () => {
-  const world = new Scheduling([{ ...BY_KEY, concurrency: 1 }]);
-  world.store();
-  world.connect("one", { slots: 2 });
-  const input = { k: "a" };
-  const first = world.arrive({ input });
-  world.start();
-  world.wait(first);
-  const second = world.arrive({ input });
-  world.start();
-  world.askBack(first);
-  const third = world.arrive({ input });
-  world.end(second);
-  world.end(first);
-  expect(world.start()).toEqual([third]);
-});
-
 test("a key with a long line does not delay another's task", () => {
   const world = new Scheduling([{ ...BY_KEY, weight: 1 }]);
   const session = world.connect("one", { slots: 1 });
@@ -279,6 +221,37 @@ test("under saturation each key has its share by weight, whatever its tasks cost
   expect(total).toBeGreaterThan(0.99 * 2_000);
   expect(spent["small"]).toBeCloseTo(total / 5, -1.6);
   expect(spent["large"]).toBeCloseTo(total / 5, -1.6);
+  expect(spent["heavy"]).toBeCloseTo((3 * total) / 5, -1.6);
+});
+
+test("a share is one of what is used, whatever was reserved for it", () => {
+  const units = { rate: [{ units: 100, perMs: 1_000, burst: 20 }], units: "input.u" };
+  const world = new Scheduling([units, { ...BY_KEY, weight: "input.w" }]);
+  world.connect("one", { slots: 1_000 });
+  const spent: Record<string, number> = { careful: 0, careless: 0, heavy: 0 };
+  const keys = { careful: { u: 2, w: 1 }, careless: { u: 10, w: 1 }, heavy: { u: 4, w: 3 } };
+  const used: Record<string, number> = { careful: 1, careless: 0.2, heavy: 1.5 };
+  for (const [k, { u, w }] of Object.entries(keys)) {
+    for (let n = 0; n < 4_000; n++) world.arrive({ input: { k, u, w } });
+  }
+  const answers: { id: string; at: number; k: string }[] = [];
+  for (; world.now < 20_000; world.now += 10) {
+    while (answers[0] !== undefined && answers[0].at <= world.now) {
+      const { id, k } = answers[0];
+      answers.shift();
+      world.settle(id, used[k] ?? 1);
+      world.end(id);
+    }
+    for (const { task } of world.schedule().placements) {
+      const { k, u } = task.input as { k: string; u: number };
+      spent[k] = (spent[k] ?? 0) + u * (used[k] ?? 1);
+      answers.push({ id: task.id, at: world.now + 200, k });
+    }
+  }
+  const total = Object.values(spent).reduce((sum, units_) => sum + units_, 0);
+  expect(total).toBeGreaterThan(0.98 * 2_000);
+  expect(spent["careful"]).toBeCloseTo(total / 5, -1.6);
+  expect(spent["careless"]).toBeCloseTo(total / 5, -1.6);
   expect(spent["heavy"]).toBeCloseTo((3 * total) / 5, -1.6);
 });
 

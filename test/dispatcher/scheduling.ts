@@ -3,11 +3,12 @@ import type { ReadyRow } from "../../database/rows.ts";
 import type { LimitsRow, StepRow, VersionRow } from "../../database/definition-rows.ts";
 import { Backlog } from "../../durable-objects/dispatcher/backlog.ts";
 import { Buckets } from "../../durable-objects/dispatcher/buckets.ts";
+import { leaseOf } from "../../durable-objects/dispatcher/hand-over.ts";
 import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
 import { type Lease, leaseKey } from "../../durable-objects/dispatcher/leases.ts";
 import { LimitBook } from "../../durable-objects/dispatcher/limit-book.ts";
 import { createLimitExpressions } from "../../durable-objects/dispatcher/limit-expressions.ts";
-import { boundOf, needsOf } from "../../durable-objects/dispatcher/needs.ts";
+import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
 import { Permits } from "../../durable-objects/dispatcher/permits.ts";
 import { Returns } from "../../durable-objects/dispatcher/returns.ts";
 import {
@@ -16,11 +17,12 @@ import {
   type SessionRecord,
 } from "../../durable-objects/dispatcher/roster.ts";
 import { type Scheduled, schedule } from "../../durable-objects/dispatcher/scheduler.ts";
+import { Shares } from "../../durable-objects/dispatcher/shares.ts";
 import { Turns } from "../../durable-objects/dispatcher/turns.ts";
 import { ReadyWindow } from "../../durable-objects/dispatcher/window.ts";
 import type { LimitUse } from "../../protocol/limit-bodies.ts";
 import type { Json } from "../../protocol/json.ts";
-import { lease, readyTask, sessionRecord } from "./transitions.ts";
+import { readyTask, sessionRecord } from "./transitions.ts";
 
 export interface Running {
   task: ReadyTask;
@@ -48,6 +50,7 @@ export class Scheduling {
   readonly permits = new Permits();
   readonly buckets = new Buckets();
   readonly book = new LimitBook();
+  readonly shares = new Shares();
   readonly running = new Map<string, Running>();
   now = 0;
   #expressions = createLimitExpressions();
@@ -106,8 +109,12 @@ export class Scheduling {
 
   schedule(): Scheduled {
     const scheduled = schedule(this, this.now);
-    for (const { task, session } of scheduled.placements) {
-      this.running.set(task.id, { task, session, lease: this.#leaseOf(task, session) });
+    for (const placement of scheduled.placements) {
+      const { task, session } = placement;
+      const step = { ...this.#step, action: task.action };
+      const lease = leaseOf(placement, step, this.book, this.now);
+      this.running.set(task.id, { task, session, lease });
+      this.shares.note(lease, placement);
     }
     for (const { task } of scheduled.returned) delete this.running.get(task)?.waits;
     return scheduled;
@@ -116,6 +123,18 @@ export class Scheduling {
   /** Ids of what starts now. */
   start(): string[] {
     return this.schedule().placements.map(({ task }) => task.id);
+  }
+
+  /** A task's worker says what it has really taken of its rates: this part of what was reserved. */
+  settle(id: string, part: number): void {
+    const { lease } = this.running.get(id) ?? {};
+    for (const reserve of lease?.reserved ?? []) {
+      const { id: count, rate, units: reserved } = reserve;
+      const used = reserved * part;
+      this.buckets.settle(count, rate, { reserved, used }, this.now);
+      if (lease) this.shares.settle(lease, reserve, used, this.turns, this.window);
+      this.turns.open(count);
+    }
   }
 
   /** A task's attempt has ended; unless it is kept, so has its run. */
@@ -158,13 +177,6 @@ export class Scheduling {
     const { input, run, action, priority } = task;
     const asked = { input, run, action, ...(typeof priority === "number" && { priority }) };
     this.#admit(id, task.attempt + 1, asked);
-  }
-
-  #leaseOf({ id, run, attempt, needs }: ReadyTask, { id: session }: Session): Lease {
-    const holds = needs.needs.filter(
-      (need) => !need.isOfRun && boundOf(need, this.book)?.concurrency !== undefined,
-    );
-    return lease({ task: id, run, attempt, session, slots: needs.placing.slots, holds });
   }
 
   #admit(id: string, attempt: number, { action = "a", run, ...said }: Asked): void {

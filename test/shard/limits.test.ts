@@ -218,6 +218,26 @@ test("what a task has really used is settled, and frees the rest for others", as
   await worker.receiveTask({ run: second });
 });
 
+test("a key's share is of what its tasks have used, not of what was reserved for them", async () => {
+  const rate = [{ units: 1_000, perMs: 1_000 }];
+  const world = await begin([{ rate, units: "input.units" }, BY_CUSTOMER]);
+  const worker = await connect(world, 1);
+  const careless = { customer: "careless", units: 10 };
+  const careful = { customer: "careful", units: 4 };
+  await world.startRuns("job", [careless, careful, careless, careful, careless, careful]);
+  const order: string[] = [];
+  while (order.length < 4) {
+    const received = await worker.receiveTask();
+    const { task, attempt } = received;
+    const { customer } = received.input as { customer: string };
+    order.push(customer);
+    const used = customer === "careless" ? 1 : 4;
+    worker.say({ type: "settle", task, attempt, limit: "job:only#1", used });
+    worker.complete(received);
+  }
+  expect(order).toEqual(["careless", "careful", "careless", "careless"]);
+});
+
 test("a key can be paused by an attempt that has settled it", async () => {
   const world = await begin([{ rate: [{ units: 100, perMs: 1_000 }] }]);
   const worker = await connect(world);
@@ -232,7 +252,10 @@ test("a key can be paused by an attempt that has settled it", async () => {
   await start(world, "b");
   expect(await runsOf(worker)).toEqual([]);
   await world.advance(20_000);
-  await worker.receiveTasks(2);
+  await worker.receiveTask();
+  expect(await runsOf(worker)).toEqual([]); // nothing has gathered meanwhile
+  await world.advance(10);
+  await worker.receiveTask();
 });
 
 test("one worker's 429 pauses the key for all, and spends no retry", async () => {
@@ -257,8 +280,10 @@ test("one worker's 429 pauses the key for all, and spends no retry", async () =>
     reason: { kind: "rate", isPaused: true },
   });
   await world.advance(20_000);
-  const tasks = await worker.receiveTasks(3);
-  expect(tasks.filter(({ run }) => run === first)).toMatchObject([{ attempt: 2 }]);
+  await worker.receiveTask({ run: other });
+  await worker.receiveTask({ run: first, attempt: 2 });
+  await world.advance(10);
+  await worker.receiveTask({ run: second });
   const run = await world.readRun(first ?? "");
   expect(run.tasks[0]?.attempts).toMatchObject([
     { outcome: "put_back", error: { code: "rate_limited" } },

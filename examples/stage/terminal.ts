@@ -1,5 +1,5 @@
 /**
- * What the demonstration prints on: lines, and one bar below them. On a terminal the bar is redrawn
+ * What an example prints on: lines, and one bar below them. On a terminal the bar is redrawn
  * in place; elsewhere it is a line every so often. Colours only on a terminal, and never with
  * NO_COLOR. Nothing is wider than 80 columns.
  */

@@ -1,25 +1,19 @@
 /**
- * A worker as a process of its own: started, killed without a warning, or stopped. It gets the
- * addresses and a token, and nothing else.
+ * A program of an example as a process of its own: started, killed without a warning, or stopped. It gets
+ * some variables of the environment and nothing else, and says one thing to its parent: that it is ready.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** Milliseconds a worker has to start and connect, and then to stop. */
+/** Milliseconds a program has to be ready, and then to stop. */
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 5_000;
 
-/** Characters of a worker's last words that are kept for when it ends by itself. */
+/** Characters of a program's last words that are kept for when it ends by itself. */
 const MAX_LAST_WORDS = 2_000;
 
-export interface WorkerAddresses {
-  url: string;
-  token: string;
-  bookUrl: string;
-}
-
-export class WorkerProcess {
+export class Program {
   readonly name: string;
   /** Rejects when the process ends though nobody ended it. */
   readonly failed: Promise<never>;
@@ -28,23 +22,13 @@ export class WorkerProcess {
   #isEnding = false;
   #lastWords = "";
 
-  constructor(name: string, { url, token, bookUrl }: WorkerAddresses) {
+  constructor(name: string, module: URL, environment: Record<string, string>) {
     this.name = name;
-    this.#child = spawn(
-      process.execPath,
-      [fileURLToPath(new URL("worker.ts", import.meta.url).href)],
-      {
-        detached: true, // Ctrl-C is for the demonstration, which stops its workers itself.
-        stdio: ["ignore", "ignore", "pipe", "ipc"],
-        env: {
-          ...process.env,
-          SKEIN_URL: url,
-          SKEIN_TOKEN: token,
-          BOOK_URL: bookUrl,
-          WORKER_NAME: name,
-        },
-      },
-    );
+    this.#child = spawn(process.execPath, [fileURLToPath(module.href)], {
+      detached: true, // Ctrl-C is for the parent, which stops its programs itself.
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      env: { ...process.env, ...environment },
+    });
     this.#exited = once(this.#child, "exit").catch(() => undefined);
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#lastWords = (this.#lastWords + text).slice(-MAX_LAST_WORDS);
@@ -65,15 +49,16 @@ export class WorkerProcess {
     return this.#child.pid ?? 0;
   }
 
-  /** Resolves once the worker is connected to every shard. */
-  async connected(): Promise<void> {
+  /** Resolves with what the program says when it is ready: of a server its address. */
+  async ready(): Promise<string> {
     const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
     const message = once(this.#child, "message", { signal: timeout }).catch(() => {
       throw new Error(
-        `${this.name} did not connect within ${START_TIMEOUT_MS / 1_000} s.\n${this.#lastWords.trim()}`,
+        `${this.name} was not ready within ${START_TIMEOUT_MS / 1_000} s.\n${this.#lastWords.trim()}`,
       );
     });
-    await Promise.race([message, this.failed]);
+    const [said] = await Promise.race([message, this.failed]);
+    return String(said);
   }
 
   /** SIGKILL: the process runs no line more, and tells nobody. */
@@ -82,7 +67,7 @@ export class WorkerProcess {
     this.#child.kill("SIGKILL");
   }
 
-  /** SIGTERM: it drains and ends; a worker that does not is killed. */
+  /** SIGTERM: it ends in order; one that does not is killed. */
   async stop(): Promise<void> {
     this.#isEnding = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;

@@ -1,0 +1,48 @@
+/** A crowded window: what can't start waits in the queue, and what could start has room. */
+import { expect, test } from "vitest";
+import { MAX_PARK, MAX_WINDOW } from "../../durable-objects/dispatcher/limits.ts";
+import { Scheduling } from "./scheduling.ts";
+
+const ONE_EACH = [{ key: "input.k", concurrency: 1 }];
+
+/** A window that is full of tasks whose keys are held: `held` are the tasks that hold them. */
+function crowded(): { world: Scheduling; held: string[] } {
+  const world = new Scheduling(ONE_EACH);
+  world.connect("one", { slots: MAX_WINDOW });
+  const keys = Array.from({ length: MAX_WINDOW * 0.75 }, (_, k) => ({ input: { k } }));
+  for (const key of keys) world.arrive(key);
+  const held = world.start();
+  for (const key of keys) world.arrive(key);
+  return { world, held };
+}
+
+test("what waits in a crowded window goes back to the queue, a commit's worth at a time", () => {
+  const { world } = crowded();
+  expect(world.window.isCrowded).toBe(true);
+  expect(world.schedule().parked).toHaveLength(MAX_PARK);
+  let rounds = 0;
+  while (!world.window.isRoomy && rounds++ < 20) world.schedule();
+  expect(world.window.isCrowded).toBe(false);
+  expect(world.schedule().parked).toEqual([]);
+});
+
+test("a parked task is fetched when it could start, and not before", () => {
+  const { world, held } = crowded();
+  const { parked } = world.schedule();
+  const [first] = parked;
+  const lane = world.window.find({ action: "a", lane: first?.needs.lane ?? 0 });
+  expect(lane).toMatchObject({
+    length: 0,
+    standing: "blocked",
+    parked: { id: first?.id, input: null },
+  });
+  world.backlog.note({ action: "a", lane: lane?.number ?? 0 });
+  expect(world.backlog.demand(() => true)).toEqual([]);
+  const holder = held.find((id) => {
+    const running = world.running.get(id);
+    return running?.task.needs.lane === lane?.number;
+  });
+  world.end(holder ?? "");
+  expect(world.start()).toEqual([]);
+  expect(world.backlog.demand(() => true)).toMatchObject([{ action: "a", lane: lane?.number }]);
+});
