@@ -78,6 +78,33 @@ describe.each(inject("databases"))("lanes on $name", (database) => {
     await expectSound(shard);
   });
 
+  test("lose the tasks of runs that hold limits since, also when that is said again", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("two", { a: [], b: [] });
+    const [held, other] = [5, 6].map((lane) =>
+      shard.start(workflow, {
+        s: [
+          [0, lane],
+          [1, lane],
+        ],
+      }),
+    );
+    if (held === undefined || other === undefined) throw new Error("unreachable");
+    await shard.commit({ at: NOW, starts: [held, other] });
+    await shard.commit({ take: takes({ "two:a": 1 }, 5) });
+    const request = shard.request({ unlined: [{ r: held.id }] });
+    for (const _sending of [1, 2]) {
+      expect(await shard.send(request)).toMatchObject({ spilled: ["two:b"] });
+    }
+    const of = (run: string, step: string): string => taskOf(workflow, run, step);
+    expect(await laneOf(shard, of(held.id, "b"))).toBe(0);
+    expect(await laneOf(shard, of(other.id, "a"))).toBe(6);
+    expect(await laneOf(shard, of(other.id, "b"))).toBe(6);
+    await expectSound(shard);
+    const { ready } = await shard.commit({ take: takes({ "two:b": 9 }, 0) });
+    expect(idsOf(ready)).toEqual([of(held.id, "b")]);
+  });
+
   test("may be asked for what the same commit parks, also when that is sent again", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("one", { a: [] });
