@@ -168,8 +168,8 @@ function runsHolding(evidence: Evidence): Holding[] {
       run.tasks.filter((own) => needsOfTask(own.id, evidence).length > 0).map((own) => own.id),
     );
     const given = history.said.filter(({ type, task }) => type === "task" && steps.has(task));
-    const ended = run.tasks.flatMap(({ finishedAt: at, state: of }) =>
-      of === "completed" && at !== null ? [at] : [],
+    const ended = run.tasks.flatMap(({ id: task, finishedAt: at, state: of }) =>
+      of === "completed" && at !== null && steps.has(task) ? [at] : [],
     );
     const from = isForgetful ? Math.min(...ended) : (given[0]?.at ?? Number.POSITIVE_INFINITY);
     const to = isFinishedRun(state) ? (finishedAt ?? 0) : Number.POSITIVE_INFINITY;
