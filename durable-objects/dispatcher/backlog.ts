@@ -81,6 +81,9 @@ export class Backlog {
   /** The lane's next task could start. */
   want(lane: Lane): void {
     this.#wanted.add(lane);
+    // Its task may only be on its way into the queue: a lane that is forgotten meanwhile would keep its turn.
+    if (!lane.hasBacklog) this.#known++;
+    lane.hasBacklog = true;
     this.watch(lane);
   }
 

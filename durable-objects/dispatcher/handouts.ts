@@ -18,6 +18,8 @@ export class Handouts {
   #open = new Map<number, Set<string>>();
   /** Rows being deleted by a commit in flight. */
   #settling = new Set<number>();
+  /** Tasks that leave their rows by commits in flight: parked ones are looked for there. */
+  #ending = new Set<string>();
   /** Rows that two commits emptied between them; the next one deletes them. */
   #emptied: number[] = [];
 
@@ -87,12 +89,16 @@ export class Handouts {
     }
     const carried = this.#open.size > MAX_OPEN_HANDOUTS ? this.#carry(settled, new Set(ended)) : [];
     for (const seq of settled) this.#settling.add(seq);
+    for (const task of ended) this.#ending.add(task);
     return { ended, settled, carried };
   }
 
   /** The commit has landed under this seq. */
   land(settlement: Settlement, seq: number): void {
-    for (const task of settlement.ended) this.#leave(task);
+    for (const task of settlement.ended) {
+      this.#ending.delete(task);
+      this.#leave(task);
+    }
     const carried = settlement.carried.filter((task) => this.#seqOf.has(task));
     for (const task of carried) this.add(seq, task);
     // All that it carried has ended on the way: its row is there, and empty.
@@ -105,7 +111,8 @@ export class Handouts {
   }
 
   /** The commit was refused: its rows are still there. */
-  fail({ settled }: Settlement): void {
+  fail({ ended, settled }: Settlement): void {
+    for (const task of ended) this.#ending.delete(task);
     for (const seq of settled) {
       this.#settling.delete(seq);
       if (!this.#open.has(seq)) this.#empty(seq);
@@ -116,7 +123,11 @@ export class Handouts {
   #carry(settled: number[], ended: Set<string>): string[] {
     const sparsest = [...this.#open]
       .filter(
-        ([seq]) => !this.#settling.has(seq) && !settled.includes(seq) && !this.#haunted.has(seq),
+        ([seq, tasks]) =>
+          !this.#settling.has(seq) &&
+          !settled.includes(seq) &&
+          !this.#haunted.has(seq) &&
+          ![...tasks].some((task) => this.#ending.has(task)),
       )
       .toSorted((a, b) => a[1].size - b[1].size)
       .slice(0, MAX_OPEN_HANDOUTS / 2);

@@ -164,3 +164,20 @@ test("the row of a commit that was sent twice is emptied, and never deleted", ()
   expect(handouts.bury()).toEqual([1]);
   expect(handouts.hasUnburied).toBe(false);
 });
+
+test("a row is not carried while a commit in flight takes a task out of it", () => {
+  const handouts = new Handouts();
+  handouts.add(1, "parked");
+  handouts.add(1, "stays");
+  const parking = handouts.settle(["parked"]);
+  for (let seq = 2; seq <= MAX_OPEN_HANDOUTS + 1; seq++) {
+    for (const part of ["a", "b", "c"]) handouts.add(seq, `${seq}${part}`);
+  }
+  const other = handouts.settle([]);
+  expect(other.carried).not.toEqual([]);
+  expect(other.settled).not.toContain(1);
+  handouts.land(other, 100);
+  handouts.land(parking, 99);
+  for (let seq = 200; seq <= 200 + MAX_OPEN_HANDOUTS; seq++) handouts.add(seq, `${seq}`);
+  expect(handouts.settle([]).carried).toContain("stays");
+});
