@@ -311,8 +311,15 @@ export class ShardAttempts {
     this.#askToStop(lease, reason, now);
   }
 
+  /** The worker has named it on a new socket: it may not have heard that it is to stop. */
+  askAgainToStop(lease: Lease, now: number): void {
+    this.#askToStop(lease, lease.stopReason ?? "lost", now);
+    if (lease.state === "cancelled") this.#state.storage.writeLeases([lease]);
+  }
+
   #askToStop(lease: Lease, reason: CancelReason, now: number): void {
     const { task, attempt, session } = lease;
+    lease.stopReason = reason;
     lease.releaseBy = now + CANCEL_GRACE_MS;
     this.noteDue(lease.releaseBy);
     this.#state.outbox.add(session, { type: "cancel", task, attempt, reason });

@@ -22,14 +22,15 @@ export class ShardLimits {
 
   /** What Postgres has said of limits to a new life. */
   recover({ limits, over, holding, unknownMs }: RecoverReply, now: number): void {
-    const { book, permits, buckets, turns, returns } = this.#state;
+    const { book, permits, buckets, turns, returns, storage } = this.#state;
     book.replace(limits);
     returns.openAll();
     for (const run of over) this.endRun(run);
     if (holding === undefined) return;
-    // Whatever was known of attempts is lost: each may run until its time is up.
+    // Whatever was known of attempts is lost: each may run until its time is up, also over the next life.
     permits.closedUntil = now + (unknownMs ?? 0);
     buckets.forget(now);
+    storage.writeClosure({ since: now, until: permits.closedUntil });
     for (const run of holding) this.#holdAgain(run);
     turns.openAll();
   }

@@ -16,7 +16,7 @@ import {
   type WorkerFrame,
 } from "../protocol/session.ts";
 import { readMessage } from "./dispatcher/frames.ts";
-import { leaseKey } from "./dispatcher/leases.ts";
+import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import type { Labels, Session } from "./dispatcher/roster.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import { ShardFrames } from "./shard-frames.ts";
@@ -188,12 +188,19 @@ export class ShardSessions {
     storage.writeSession(session.toRecord());
     if (previous) this.#refuse(previous, "session_replaced", "Its worker has a newer socket.");
 
-    const resumed = hello.running.filter(({ task, attempt }) => {
-      const lease = leases.find(task, attempt);
-      if (lease?.session !== session.id) return false;
+    const resumed: AttemptRef[] = [];
+    const stopping: Lease[] = [];
+    const stale: AttemptRef[] = [];
+    for (const ref of hello.running) {
+      const lease = leases.find(ref.task, ref.attempt);
+      if (lease?.session !== session.id) {
+        stale.push(ref);
+        continue;
+      }
       lease.isReceived = true;
-      return lease.state === "held" || lease.state === "ending";
-    });
+      if (lease.state === "held" || lease.state === "ending") resumed.push(ref);
+      else stopping.push(lease);
+    }
     outbox.add(session.id, {
       type: "welcome",
       session: session.id,
@@ -202,13 +209,15 @@ export class ShardSessions {
       heartbeatLimitMs: session.heartbeatLimitMs,
       resumeGraceMs: session.resumeGraceMs,
       resumed,
-      stale: hello.running.filter((ref) => !resumed.includes(ref)),
+      stale,
     });
+    // Its handlers may be at them: what they hold is free when it says so, as after any other cancel.
+    for (const lease of stopping) this.#attempts.askAgainToStop(lease, connectedAt);
     if (session.isPaused !== (hello.isPaused === true)) {
       outbox.add(session.id, { type: session.isPaused ? "pause" : "resume" });
     }
     if (session.isDraining) outbox.add(session.id, { type: "drain" });
-    if (known) this.#endUnknown(session, resumed);
+    if (known) this.#endUnknown(session, [...resumed, ...stopping]);
     const counts = { slots: session.slots, actions: hello.actions.length, resumed: resumed.length };
     const event = known ? "session.resumed" : "session.opened";
     log.info(event, { session_id: session.id, worker: session.worker, sdk: hello.sdk, ...counts });
@@ -216,8 +225,8 @@ export class ShardSessions {
   }
 
   /** Attempts that were sent but that the worker doesn't know of went down with its old socket. */
-  #endUnknown(session: Session, resumed: AttemptRef[]): void {
-    const known = new Set(resumed.map(leaseKey));
+  #endUnknown(session: Session, named: AttemptRef[]): void {
+    const known = new Set(named.map(leaseKey));
     for (const lease of this.#state.leases.ofSession(session.id)) {
       if (known.has(leaseKey(lease))) continue;
       if (lease.state === "held") {

@@ -74,6 +74,11 @@ export class ShardState {
     for (const { run, ids } of this.storage.readHolders()) {
       for (const id of ids) this.permits.take(id, run);
     }
+    const closure = this.storage.readClosure();
+    if (closure !== undefined) {
+      this.permits.closedUntil = closure.until;
+      this.buckets.forget(closure.since);
+    }
     for (const [id, bucket] of this.storage.readBuckets()) this.buckets.restore(id, bucket);
   }
 

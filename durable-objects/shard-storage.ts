@@ -51,6 +51,18 @@ export class ShardStorage {
     this.#sql.exec("delete from meta where name = 'rest'");
   }
 
+  /** Since when nothing older is known of limits, and until when their holders may be at work. */
+  readClosure(): { since: number; until: number } | undefined {
+    const [row] = this.#sql.exec<{ value: string }>(
+      "select value from meta where name = 'closure'",
+    );
+    return row && (JSON.parse(row.value) as { since: number; until: number });
+  }
+
+  writeClosure(closure: { since: number; until: number }): void {
+    this.#sql.exec("insert or replace into meta values ('closure', ?)", JSON.stringify(closure));
+  }
+
   readSessions(): SessionRecord[] {
     const rows = this.#sql.exec<{ record: string }>("select record from session");
     return [...rows].map(({ record }) => JSON.parse(record) as SessionRecord);

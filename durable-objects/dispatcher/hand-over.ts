@@ -30,6 +30,7 @@ export function leaseOf(placement: Placement, step: StepRow, book: LimitBook, no
     leftMs: undefined,
     returning: undefined,
     state: "held",
+    stopReason: undefined,
     releaseBy: Number.POSITIVE_INFINITY,
     isReceived: false,
     isReleased: false,

@@ -4,7 +4,7 @@
  * A cancelled attempt is kept apart, because its task may be another attempt's by then.
  */
 import type { RetryPolicy } from "../../database/definition-rows.ts";
-import { RECEIPT_LIMIT_MS } from "../../protocol/session.ts";
+import { type CancelReason, RECEIPT_LIMIT_MS } from "../../protocol/session.ts";
 import type { RateWindow } from "../../protocol/limit-bodies.ts";
 import type { StepKind } from "../../protocol/states.ts";
 import { START_RECORD_MS } from "./limits.ts";
@@ -58,6 +58,8 @@ export interface Lease {
    * worker lets go.
    */
   state: "held" | "ending" | "cancelling" | "cancelled";
+  /** Why its worker was told to stop it; undefined while it was not. */
+  stopReason: CancelReason | undefined;
   /** When the slot of an attempt whose end the worker was told of is taken back. */
   releaseBy: number;
   /** The worker has confirmed that it arrived, or can't be asked for that any more. */

@@ -93,6 +93,7 @@ export function lease(part: Partial<Lease> = {}): Lease {
     leftMs: undefined,
     returning: undefined,
     state: "held",
+    stopReason: undefined,
     releaseBy: Number.POSITIVE_INFINITY,
     isReceived: true,
     isReleased: false,

@@ -86,6 +86,42 @@ test("a shard that has lost its memory gives nothing that is limited while anybo
   await back.receiveTask();
 });
 
+test("a shard that has lost its memory and then crashes stays closed, and its buckets begin empty", async () => {
+  const world = await begin([
+    { ...BY_CUSTOMER, concurrency: 1 },
+    { ...BY_CUSTOMER, rate: [{ units: 10, perMs: 600_000 }], units: 10 },
+  ]);
+  const worker = await connect(world);
+  await start(world, "a");
+  await worker.receiveTask();
+  await world.forgetShard();
+  const other = await connect(world);
+  await start(world, "b");
+  expect(await runsOf(other)).toEqual([]);
+  await world.crashShard();
+  await other.closed;
+  const back = await resume(world, other);
+  expect(await runsOf(back)).toEqual([]); // whoever had a permit may be at work
+  await world.advance(60_000);
+  await world.ping(back);
+  expect(await runsOf(back)).toEqual([]); // nor is it known what was taken of the rate
+});
+
+test("a worker that comes back with an attempt that was cancelled has its permit until it lets go", async () => {
+  const world = await begin([{ ...BY_CUSTOMER, concurrency: 1 }]);
+  const worker = await connect(world);
+  const [first, second] = await start(world, "a", "a");
+  const task = await worker.receiveTask({ run: first });
+  worker.vanish();
+  await world.call("POST", `/runs/${first}/cancel`);
+  await world.settled();
+  const back = await resume(world, worker, task);
+  await back.receive("cancel", { task: task.task, reason: "cancelled" });
+  expect(await runsOf(back)).toEqual([]);
+  back.say({ type: "released", task: task.task, attempt: 1 });
+  await back.receiveTask({ run: second });
+});
+
 test.each([
   ["has slept", (world: World) => world.evictShard()],
   ["has crashed", (world: World) => world.crashShard()],
