@@ -4,34 +4,33 @@
  * start, it is fetched. Otherwise what can't start would fill the window, and what could start would
  * wait outside: for ever, if the one waits for the other.
  */
-import type { Lane, ReadyTask } from "./lane.ts";
-import { MAX_PARK, MAX_WINDOW } from "./limits.ts";
+import type { ReadyTask } from "./lane.ts";
+import { MAX_PARK, MAX_WINDOW, MAX_WINDOW_BYTES } from "./limits.ts";
 import type { ReadyWindow } from "./window.ts";
 
-/** Of the tasks that only wait until any worker of their action has a slot, this part of the window stays. */
+/**
+ * This part of the window stays for tasks that only wait until a worker of their action has a slot. Of all
+ * actions together: whatever stays must leave room for what has its turn.
+ */
 const KEPT = 1 / 8;
 
 /** The tasks that are to go back to the queue. */
 export function park(window: ReadyWindow): ReadyTask[] {
   const parked: ReadyTask[] = [];
-  const kept = new Map<string, number>();
+  const kept = { tasks: 0, bytes: 0 };
   for (const lane of window.lanes()) {
     if (window.isRoomy || parked.length >= MAX_PARK) break;
-    if (!isParkable(lane, kept)) continue;
+    if (lane.standing !== "blocked" || lane.length === 0 || lane.isTaking) continue;
+    if (lane.blockedOn === `slot ${lane.action}`) {
+      kept.tasks += lane.length;
+      for (const { bytes } of lane.tasks()) kept.bytes += bytes;
+      if (kept.tasks <= MAX_WINDOW * KEPT && kept.bytes <= MAX_WINDOW_BYTES * KEPT) continue;
+    }
     const tasks = window.empty(lane);
     lane.parked = tasks[0] && withoutPayload(tasks[0]);
     parked.push(...tasks);
   }
   return parked;
-}
-
-function isParkable(lane: Lane, kept: Map<string, number>): boolean {
-  const { action, blockedOn, standing, length, isTaking } = lane;
-  if (standing !== "blocked" || length === 0 || isTaking) return false;
-  if (blockedOn !== `slot ${action}`) return true;
-  const count = (kept.get(action) ?? 0) + length;
-  kept.set(action, count);
-  return count > MAX_WINDOW * KEPT;
 }
 
 /** What it needs, and not what its worker is to be given. */

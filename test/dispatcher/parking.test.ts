@@ -1,6 +1,6 @@
 /** A crowded window: what can't start waits in the queue, and what could start has room. */
 import { expect, test } from "vitest";
-import { MAX_PARK, MAX_WINDOW } from "../../durable-objects/dispatcher/limits.ts";
+import { MAX_PARK, MAX_WINDOW, MAX_WINDOW_BYTES } from "../../durable-objects/dispatcher/limits.ts";
 import { Scheduling } from "./scheduling.ts";
 
 const ONE_EACH = [{ key: "input.k", concurrency: 1 }];
@@ -45,4 +45,20 @@ test("a parked task is fetched when it could start, and not before", () => {
   world.end(holder ?? "");
   expect(world.start()).toEqual([]);
   expect(world.backlog.demand(() => true)).toMatchObject([{ action: "a", lane: lane?.number }]);
+});
+
+test("what waits for a slot leaves room for what has its turn, also when there are few and large ones", () => {
+  const world = new Scheduling([{ key: "input.k" }]);
+  for (let k = 0; k < 10; k++) world.arrive({ input: { k }, bytes: MAX_WINDOW_BYTES / 20 });
+  const session = world.connect("one", { slots: 1 });
+  const [running = ""] = world.start();
+  expect(world.window.isRoomy).toBe(true);
+  const waiting = [...world.window.lanes()].filter(({ length }) => length > 0);
+  expect(waiting.length).toBeGreaterThan(0); // a slot that becomes free has work at once
+  for (const lane of world.window.lanes()) {
+    if (lane.parked) world.backlog.note({ action: lane.action, lane: lane.number });
+  }
+  world.end(running);
+  world.schedule();
+  expect(session.usedSlots + world.backlog.demand(() => true).length).toBe(1);
 });

@@ -37,6 +37,7 @@ export interface Asked {
   action?: string;
   priority?: number;
   worker?: string;
+  bytes?: number;
   /** Default one of its own. */
   run?: string;
 }
@@ -196,7 +197,8 @@ export class Scheduling {
       this.permits.has(count, ofRun),
     );
     if (!found.ok) throw new Error(found.message);
-    const part = { ...asked, run: ofRun, attempt, needs: found.needs };
+    const { bytes = 10 } = said;
+    const part = { ...asked, bytes, run: ofRun, attempt, needs: found.needs };
     const lane = this.window.add(readyTask(id, action, { ...part, queuedAt: this.now }));
     if (lane) this.turns.join(lane);
   }
