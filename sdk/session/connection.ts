@@ -229,6 +229,8 @@ export class Connection implements Route {
   }
 
   #receive(text: string): void {
+    // It has said that it leaves: what came meanwhile is another worker's by now.
+    if (this.#ending.signal.aborted) return;
     if (text === PONG) {
       this.#heartbeat?.pong();
       return;

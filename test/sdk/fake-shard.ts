@@ -171,6 +171,7 @@ export class FakeSession {
   readonly protocols: string[];
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
+  readonly #replies = new Map<string, ShardFrame[]>();
   readonly #frames = new Map<string, Queue<WorkerFrame>>();
   #isRecording = false;
 
@@ -207,6 +208,11 @@ export class FakeSession {
   send(...frames: ShardFrame[]): this {
     this.#webSocket.send(JSON.stringify({ v: PROTOCOL_VERSION, frames }));
     return this;
+  }
+
+  /** Sends these frames whenever one of this type comes, before anything that comes after it is heard. */
+  reply(type: WorkerFrame["type"], ...frames: ShardFrame[]): void {
+    this.#replies.set(type, frames);
   }
 
   /** The next frame of this type; frames of other types wait for their own turn. */
@@ -295,7 +301,11 @@ export class FakeSession {
     }
     const message = JSON.parse(text) as Message<WorkerFrame>;
     this.messages.push(message);
-    for (const frame of message.frames) this.#queue(frame.type).push(frame);
+    for (const frame of message.frames) {
+      this.#queue(frame.type).push(frame);
+      const reply = this.#replies.get(frame.type);
+      if (reply) this.send(...reply);
+    }
     if (this.#isRecording) this.#record(message.frames);
   }
 

@@ -222,6 +222,18 @@ test("a stopping worker drains: no new tasks, running ones end and are recorded,
   await made.stopped;
 });
 
+test("a worker that has said it leaves begins nothing that crosses its word", async () => {
+  // Node 20 has none of its own. The one it uses there tells of messages also while it closes.
+  vi.stubGlobal("WebSocket", undefined);
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const { connect, calls } = await createWorld();
+  const { session, worker } = await connect();
+  session.reply("drain", task());
+  await worker.stop();
+  expect(calls.size).toBe(0);
+  expect(session.count("received")).toBe(0);
+});
+
 test("a draining worker that loses its socket comes back to deliver, and drains again", async () => {
   const { connect, calls, shard } = await createWorld();
   const { session: first, worker: made } = await connect();
