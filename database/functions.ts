@@ -96,10 +96,10 @@ export async function registerWorkflow(
   return reply as RegisterReply;
 }
 
-/** The definition of a stored limit, as it was checked. Undefined: there are `most` already. */
 /** `version` numbers all of the tenant's limits: who knows them by it knows this one. */
 export type StoredLimitReply = LimitRow & { created: boolean; version: number };
 
+/** The definition of a stored limit, as it was checked. Undefined: there are `most` already. */
 export async function putLimit(
   query: Query,
   tenant: string,

@@ -89,6 +89,7 @@ export class Backlog {
 
   /** Lanes that are wanted, and that nobody would take a task of now. */
   giveUp(isServed: (action: string) => boolean): Lane[] {
+    if (this.#wanted.size === 0) return [];
     const given = [...this.#wanted].filter(({ action }) => !isServed(action));
     for (const lane of given) this.#wanted.delete(lane);
     return given;

@@ -78,12 +78,12 @@ export class Committer {
     return this.#flights;
   }
 
-  /** Whether another API call would be more than the shard may hold in memory. */
   /** Bytes that are not durable yet. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
 
+  /** Whether another API call would be more than the shard may hold in memory. */
   isOverloaded(bytes: number): boolean {
     return this.#pendingBytes > 0 && this.#pendingBytes + bytes > MAX_PENDING_BYTES;
   }

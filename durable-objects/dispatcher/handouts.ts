@@ -121,13 +121,14 @@ export class Handouts {
 
   /** Settles the sparsest half of the open rows, and names the tasks to keep. */
   #carry(settled: number[], ended: Set<string>): string[] {
+    const busy = new Set([...this.#ending].map((task) => this.#seqOf.get(task)));
     const sparsest = [...this.#open]
       .filter(
-        ([seq, tasks]) =>
+        ([seq]) =>
           !this.#settling.has(seq) &&
           !settled.includes(seq) &&
           !this.#haunted.has(seq) &&
-          ![...tasks].some((task) => this.#ending.has(task)),
+          !busy.has(seq),
       )
       .toSorted((a, b) => a[1].size - b[1].size)
       .slice(0, MAX_OPEN_HANDOUTS / 2);

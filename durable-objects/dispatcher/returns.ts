@@ -89,7 +89,7 @@ export class Returns {
       this.openAll();
     }
     const granted: Lease[] = [];
-    /** Whether it is of use to look at those behind it who wait for the same. */
+    /** Gives what still stands in its way: those behind it who wait for the same need not be asked. */
     const serve = (lease: Lease): ReturnObstacle | undefined => {
       const obstacle = this.obstacleOf(lease, parts, now);
       if (obstacle === undefined) {

@@ -32,6 +32,21 @@ async function begin({ ofStep, ofRun, ofChild }: Limits): Promise<World> {
   return world;
 }
 
+/** Of two runs the first has waited and wants to go on; the second has what it had. */
+async function beginReturn(
+  limits: Limits,
+  slots: number,
+): Promise<{ world: World; worker: FakeWorker; first: TaskFrame; second: TaskFrame }> {
+  const world = await begin(limits);
+  const worker = await world.connectWorker({ actions: ACTIONS, slots });
+  await world.startRuns("parent", [{ customer: "a" }, { customer: "a" }]);
+  const first = await worker.receiveTask();
+  ask(worker, "waiting", first);
+  const second = await worker.receiveTask();
+  ask(worker, "return", first);
+  return { world, worker, first, second };
+}
+
 async function spawnOne(
   worker: FakeWorker,
   { task, attempt }: TaskFrame,
@@ -96,13 +111,7 @@ test("a handler that waits gives back its step's permit, and goes on once it has
 });
 
 test("who waits and who holds is known after a crash, and an answer that was lost is said again", async () => {
-  const world = await begin({ ofStep: [BY_CUSTOMER] });
-  const worker = await world.connectWorker({ actions: ACTIONS, slots: 5 });
-  await world.startRuns("parent", [{ customer: "a" }, { customer: "a" }]);
-  const first = await worker.receiveTask();
-  ask(worker, "waiting", first);
-  const second = await worker.receiveTask();
-  ask(worker, "return", first);
+  const { world, worker, first, second } = await beginReturn({ ofStep: [BY_CUSTOMER] }, 5);
   await world.settled();
 
   await world.crashShard();
@@ -123,13 +132,8 @@ test("who waits and who holds is known after a crash, and an answer that was los
 });
 
 test("a handler goes on in a slot: it waits while its worker has none, and comes before new tasks", async () => {
-  const world = await begin({});
-  const worker = await world.connectWorker({ actions: ACTIONS, slots: 1 });
-  await world.startRuns("parent", [1, 2, 3]);
-  const first = await worker.receiveTask();
-  ask(worker, "waiting", first);
-  const second = await worker.receiveTask();
-  ask(worker, "return", first);
+  const { world, worker, first, second } = await beginReturn({}, 1);
+  await world.startRuns("parent", [{ customer: "a" }]);
   expect(await worker.unreadWhenQuiet()).toEqual([]);
   expect(await whyOf(world, first)).toMatchObject({
     reason: { kind: "returning", needs: { of: "slots" } },
@@ -142,13 +146,7 @@ test("a handler goes on in a slot: it waits while its worker has none, and comes
 });
 
 test("an attempt that wanted to go on and was cancelled leaves its permit to others", async () => {
-  const world = await begin({ ofStep: [BY_CUSTOMER] });
-  const worker = await world.connectWorker({ actions: ACTIONS, slots: 5 });
-  await world.startRuns("parent", [{ customer: "a" }, { customer: "a" }]);
-  const first = await worker.receiveTask();
-  ask(worker, "waiting", first);
-  const second = await worker.receiveTask();
-  ask(worker, "return", first);
+  const { world, worker, first, second } = await beginReturn({ ofStep: [BY_CUSTOMER] }, 5);
   await world.startRuns("parent", [{ customer: "a" }]);
   await world.call("POST", `/runs/${first.run}/cancel`);
   await worker.receive("cancel", { task: first.task });
