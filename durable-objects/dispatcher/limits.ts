@@ -37,6 +37,9 @@ export const MIN_LANE_TAKE = 2;
 /** Lanes that are known to have tasks in the queue. Others are read when there are fewer than half. */
 export const MAX_KNOWN_LANES = 30_000;
 
+/** Lanes whose tasks were cancelled, before those are looked for that still stand in a line. */
+export const MAX_EMPTIED_LANES = 5_000;
+
 /** Tasks that are parked in one turn: as many as one commit carries. */
 export const MAX_PARK = 500;
 

@@ -82,6 +82,8 @@ export function schedule(parts: SchedulerParts, now: number): Scheduled {
     parts.backlog.watch(lane);
     parts.window.forget(lane);
   }
+  if (parts.window.takeLitter()) turns.sweep();
+  for (const lane of turns.takeDismissed()) parts.window.forget(lane);
   if (parts.window.isCrowded) scheduled.parked = park(parts.window);
   return scheduled;
 }

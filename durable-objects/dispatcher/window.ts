@@ -6,7 +6,13 @@
  */
 import type { LaneRow } from "../../database/rows.ts";
 import { Lane, type ReadyTask } from "./lane.ts";
-import { MAX_LANE, MAX_PLAIN_LANE, MAX_WINDOW, MAX_WINDOW_BYTES } from "./limits.ts";
+import {
+  MAX_EMPTIED_LANES,
+  MAX_LANE,
+  MAX_PLAIN_LANE,
+  MAX_WINDOW,
+  MAX_WINDOW_BYTES,
+} from "./limits.ts";
 
 export class ReadyWindow {
   #lanes = new Map<string, Map<number, Lane>>();
@@ -15,6 +21,8 @@ export class ReadyWindow {
   #ofLimitedRuns = new Map<string, number>();
   #reserved = 0;
   #bytes = 0;
+  /** Lanes that have lost all that they had, and may stand in a line for it. */
+  #emptied = 0;
   #nextExpiry = Number.POSITIVE_INFINITY;
   #queueExpiry = Number.POSITIVE_INFINITY;
 
@@ -139,9 +147,22 @@ export class ReadyWindow {
 
   /** Takes out every task that matches, wherever it stands. */
   remove(matches: (task: ReadyTask) => boolean): ReadyTask[] {
-    const removed = [...this.lanes()].flatMap((lane) => lane.remove(matches));
+    const removed = [...this.lanes()].flatMap((lane) => this.#removeFrom(lane, matches));
     for (const task of removed) this.#drop(task);
     return removed;
+  }
+
+  #removeFrom(lane: Lane, matches: (task: ReadyTask) => boolean): ReadyTask[] {
+    const removed = lane.remove(matches);
+    if (removed.length > 0 && lane.length === 0) this.#emptied++;
+    return removed;
+  }
+
+  /** Whether it is time to look for lanes that stand in a line for nothing. They are counted anew then. */
+  takeLitter(): boolean {
+    if (this.#emptied <= MAX_EMPTIED_LANES) return false;
+    this.#emptied = 0;
+    return true;
   }
 
   #drop(task: ReadyTask): void {
