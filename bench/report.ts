@@ -3,7 +3,14 @@
  */
 import { writeFileSync } from "node:fs";
 import type { BenchEnvironment } from "./environment.ts";
-import { type Mark, type Measured, MEMORY_MARK, type Result, SCENARIOS } from "./scenarios.ts";
+import {
+  type Mark,
+  type Measured,
+  MEMORY_MARK,
+  type Result,
+  SCENARIOS,
+  WINDOW_MARK,
+} from "./scenarios.ts";
 
 const HEAD = ["", "unit", "median", "p50", "p99", "spread", "raw", "ratio", "mark"];
 
@@ -50,6 +57,7 @@ export function meetsMark({ name, median, ratio }: Result): boolean | undefined 
 
 function markOf(name: string): Mark | undefined {
   if (name === "fairness-memory") return MEMORY_MARK;
+  if (name === "fairness-window") return WINDOW_MARK;
   return SCENARIOS.find((scenario) => scenario.name === name)?.mark;
 }
 

@@ -98,6 +98,9 @@ export const SCENARIOS: readonly Scenario[] = [
 /** What else has a mark: the same memory, whatever waits in the queue, but for what heaps differ by. */
 export const MEMORY_MARK: Mark = { bound: "at most", value: 1.3, of: "ratio" };
 
+/** Tasks in the shard's window never pass their bound: there, `raw` is the bound. */
+export const WINDOW_MARK: Mark = { bound: "at most", value: 1, of: "ratio" };
+
 /** How long and how often everything is measured. */
 export interface Effort {
   name: "full" | "quick";

@@ -230,9 +230,9 @@ export class ShardAttempts {
     this.#state.storage.writeLeases([lease]);
   }
 
-  /** A run is over, durably. */
-  endRun(run: string): void {
-    this.limits.endRun(run);
+  /** Runs are over, durably. */
+  endRuns(runs: readonly string[]): void {
+    this.limits.endRuns(runs);
   }
 
   /** A task can't be executed, whoever is there. */

@@ -44,12 +44,13 @@ export class ShardLanding {
     for (const transition of transitions) this.#tell(transition, reply, flight);
     this.#endLeases(transitions);
     this.#endCancelled(transitions, reply.cancelled ?? [], now);
-    for (const finished of reply.finished ?? []) {
+    const allFinished = reply.finished ?? [];
+    for (const finished of allFinished) {
       waiters.finish(finished.run, finished.state);
       agenda.forget(finished.run, "timeout");
       this.#tellParent(finished);
-      this.#attempts.endRun(finished.run);
     }
+    this.#attempts.endRuns(allFinished.map(({ run }) => run));
     const ready = reply.ready ?? [];
     for (const task of ready) this.#admission.admit(task, flight, length / ready.length);
     for (const lane of backlog.taken(cargo.take, reply.more ?? [])) turns.leave(lane);

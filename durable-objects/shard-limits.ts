@@ -25,7 +25,7 @@ export class ShardLimits {
     const { book, permits, buckets, turns, returns, storage } = this.#state;
     book.replace(limits);
     returns.openAll();
-    for (const run of over) this.endRun(run);
+    this.endRuns(over);
     if (holding === undefined) return;
     // Whatever was known of attempts is lost: each may run until its time is up, also over the next life.
     permits.closedUntil = now + (unknownMs ?? 0);
@@ -54,22 +54,22 @@ export class ShardLimits {
     this.#state.permits.release(leaseKey(lease));
   }
 
-  /** A run is over: it holds nothing, once no worker is at anything of it. */
-  endRun(run: string): void {
+  /** Runs are over: each holds nothing, once no worker is at anything of it. */
+  endRuns(runs: readonly string[]): void {
     const { permits, leases, storage } = this.#state;
-    if (!permits.isHolder(run)) return;
-    if (leases.hasRun(run)) {
-      this.#leaving.add(run);
-      return;
-    }
-    permits.release(run);
-    storage.deleteHolders([run]);
+    const holders = runs.filter((run) => permits.isHolder(run));
+    if (holders.length === 0) return;
+    const leaving = leases.stillAt(new Set(holders));
+    for (const run of leaving) this.#leaving.add(run);
+    const gone = holders.filter((run) => !leaving.has(run));
+    for (const run of gone) permits.release(run);
+    storage.deleteHolders(gone);
   }
 
   /** The lease has ended: perhaps it was the last of a run that is over. */
   leave({ run }: Lease): void {
     if (!this.#leaving.delete(run)) return;
-    this.endRun(run);
+    this.endRuns([run]);
   }
 
   /** The attempt has really taken so much. Only its first word of a limit counts. */

@@ -12,6 +12,7 @@ import {
   MAX_TAKE,
   MAX_WINDOW,
   MAX_WINDOW_BYTES,
+  MIN_LANE_TAKE,
 } from "./limits.ts";
 import type { ReadyWindow } from "./window.ts";
 
@@ -107,11 +108,13 @@ export class Backlog {
   demand(isServed: (action: string) => boolean): TakeRow[] {
     const demand: TakeRow[] = [];
     if (!this.hasDemand(isServed)) return demand;
+    const served = [...this.#low].filter(([action]) => isServed(action));
+    const share = shareOf(served.reduce((count, [, lanes]) => count + lanes.size, 0));
     let left = MAX_TAKE;
-    for (const [action, lanes] of this.#low) {
-      if (!isServed(action)) continue;
+    for (const [action, lanes] of served) {
       for (const lane of lanes) {
-        const wanted = lane.number === 0 ? MAX_TAKE : MAX_LANE - lane.length;
+        if (left === 0) return demand;
+        const wanted = lane.number === 0 ? MAX_TAKE : Math.min(share, MAX_LANE - lane.length);
         const n = Math.min(wanted, left, this.#window.roomOf(lane));
         if (n <= 0 && lane.length === 0) return demand; // there is no room for anything
         lanes.delete(lane);
@@ -153,6 +156,14 @@ export class Backlog {
     this.watch(lane);
     this.#window.forget(lane);
   }
+}
+
+/**
+ * How many tasks of each lane a refill asks for, when so many have run low. It can't know how many there
+ * are: where lines are short, many of few lanes would bring next to nothing.
+ */
+function shareOf(lanes: number): number {
+  return Math.max(MIN_LANE_TAKE, Math.floor(MAX_TAKE / lanes));
 }
 
 function isLow({ number, length }: Lane): boolean {

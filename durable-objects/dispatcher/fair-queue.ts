@@ -61,6 +61,21 @@ export class FairQueue {
     return due === undefined ? undefined : this.#lanes.get(due)?.pop();
   }
 
+  /** Takes out lanes that have nothing to start. */
+  takeEmpty(): Lane[] {
+    const empty: Lane[] = [];
+    for (const [priority, lanes] of this.#lanes) {
+      const before = empty.length;
+      const staying = new Heap(hasPaidLess);
+      for (const lane of lanes.items) {
+        if (lane.next === undefined) empty.push(lane);
+        else staying.push(lane);
+      }
+      if (empty.length > before) this.#lanes.set(priority, staying);
+    }
+    return empty;
+  }
+
   /** In no order. */
   *lanes(): Iterable<Lane> {
     for (const lanes of this.#lanes.values()) yield* lanes.items;

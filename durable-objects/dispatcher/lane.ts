@@ -38,8 +38,8 @@ export class Lane {
   priority = 0;
   weight = 1;
 
-  #tasks: ReadyTask[] = [];
-  /** Index of the first task; those before it are gone. */
+  #tasks: (ReadyTask | undefined)[] = [];
+  /** Index of the first task; before it there is nothing but room. */
   #head = 0;
 
   constructor(action: string, number: number) {
@@ -84,8 +84,9 @@ export class Lane {
   shift(): ReadyTask | undefined {
     const task = this.#tasks[this.#head];
     if (task === undefined) return undefined;
-    this.#head++;
-    if (this.#head > 1_000 && this.#head * 2 > this.#tasks.length) this.#compact();
+    // Gone from here at once, with all that it carries: there are many lanes, and they live long.
+    this.#tasks[this.#head++] = undefined;
+    if (this.#head * 2 > this.#tasks.length) this.#compact();
     return task;
   }
 

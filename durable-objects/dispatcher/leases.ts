@@ -113,9 +113,9 @@ export class Leases {
     return this.#matching(() => true, session);
   }
 
-  /** Whether a worker may still be at something of a run. */
-  hasRun(run: string): boolean {
-    return this.#matching((lease) => lease.run === run).length > 0;
+  /** Those of these runs that a worker may still be at something of. */
+  stillAt(runs: ReadonlySet<string>): Set<string> {
+    return new Set(this.#matching(({ run }) => runs.has(run)).map(({ run }) => run));
   }
 
   /** Leases by run, of these runs. */

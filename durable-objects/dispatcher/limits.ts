@@ -31,8 +31,14 @@ export const MAX_LANE = 16;
 /** Tasks that one refill takes from the queue, and from one lane: a few milliseconds of SQL. */
 export const MAX_TAKE = 500;
 
+/** Tasks that a refill asks for of one lane, of however many: one to start, and one to follow it. */
+export const MIN_LANE_TAKE = 2;
+
 /** Lanes that are known to have tasks in the queue. Others are read when there are fewer than half. */
 export const MAX_KNOWN_LANES = 30_000;
+
+/** Lanes whose tasks were cancelled, before those are looked for that still stand in a line. */
+export const MAX_EMPTIED_LANES = 5_000;
 
 /** Tasks that are parked in one turn: as many as one commit carries. */
 export const MAX_PARK = 500;

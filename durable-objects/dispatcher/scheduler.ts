@@ -82,6 +82,8 @@ export function schedule(parts: SchedulerParts, now: number): Scheduled {
     parts.backlog.watch(lane);
     parts.window.forget(lane);
   }
+  if (parts.window.takeLitter()) turns.sweep();
+  for (const lane of turns.takeDismissed()) parts.window.forget(lane);
   if (parts.window.isCrowded) scheduled.parked = park(parts.window);
   return scheduled;
 }
@@ -182,8 +184,7 @@ function take(
 
 /** A run's other tasks leave the lines of those that wait for what it holds now. */
 function freeRest(run: string, { window, turns, permits }: SchedulerParts): void {
-  if (!window.hasLimited(run)) return;
-  for (const task of window.remove((other) => other.run === run)) {
+  for (const task of window.removeLimited(run)) {
     const lane = laneOf(task.needs, (id) => permits.has(id, run));
     const moved = window.add({ ...task, needs: { ...task.needs, lane } });
     if (moved) turns.join(moved);

@@ -21,6 +21,8 @@ export class Turns {
   #moments = new Heap<{ id: string; at: number }>((a, b) => a.at < b.at);
   /** By action, what its lanes wait for that a worker's slot may end. */
   #slotWaits = new Map<string, Set<string>>();
+  /** Lanes that have stood in a line for nothing. */
+  #dismissed: Lane[] = [];
   /** What lanes have paid beyond others that have nothing to start now: they come back no richer. */
   #debts = new Map<string, number>();
   /** By priority, what the lane that was served last had paid: one that comes new pays no less. */
@@ -154,6 +156,25 @@ export class Turns {
     return undefined;
   }
 
+  /** Has all lanes leave the lines that have nothing to start any more. */
+  sweep(): void {
+    for (const [id, waiting] of this.#blocked) {
+      for (const lane of waiting.takeEmpty()) this.#dismiss(lane);
+      if (waiting.size > 0) continue;
+      this.#blocked.delete(id);
+      this.#openings.delete(id);
+    }
+    for (const [action, waits] of this.#slotWaits) {
+      for (const id of waits) if (!this.#blocked.has(id)) waits.delete(id);
+      if (waits.size === 0) this.#slotWaits.delete(action);
+    }
+  }
+
+  /** Lanes that have left a line because they had nothing to start, since this was last asked. */
+  takeDismissed(): Lane[] {
+    return this.#dismissed.splice(0);
+  }
+
   /** Lanes that wait for this, in no order. */
   waitingFor(id: string): Lane[] {
     return [...(this.#blocked.get(id)?.lanes() ?? [])].filter(({ length }) => length > 0);
@@ -172,9 +193,7 @@ export class Turns {
       const waiting = this.#blocked.get(id);
       let lane = waiting?.pop();
       while (lane !== undefined && lane.next === undefined) {
-        // What it had to start was cancelled.
-        lane.standing = "idle";
-        lane.blockedOn = undefined;
+        this.#dismiss(lane); // what it had to start was cancelled
         lane = waiting?.pop();
       }
       if (waiting?.size === 0) {
@@ -183,6 +202,12 @@ export class Turns {
       }
       if (lane) this.#enter(lane);
     }
+  }
+
+  #dismiss(lane: Lane): void {
+    lane.standing = "idle";
+    lane.blockedOn = undefined;
+    this.#dismissed.push(lane);
   }
 
   #clockOf({ priority }: Lane): number {

@@ -6,15 +6,23 @@
  */
 import type { LaneRow } from "../../database/rows.ts";
 import { Lane, type ReadyTask } from "./lane.ts";
-import { MAX_LANE, MAX_PLAIN_LANE, MAX_WINDOW, MAX_WINDOW_BYTES } from "./limits.ts";
+import {
+  MAX_EMPTIED_LANES,
+  MAX_LANE,
+  MAX_PLAIN_LANE,
+  MAX_WINDOW,
+  MAX_WINDOW_BYTES,
+} from "./limits.ts";
 
 export class ReadyWindow {
   #lanes = new Map<string, Map<number, Lane>>();
   #ids = new Map<string, Lane>();
-  /** How many tasks are here of each run that is under limits of its own. */
-  #ofLimitedRuns = new Map<string, number>();
+  /** The tasks that are here of each run that is under limits of its own. */
+  #ofLimitedRuns = new Map<string, Set<string>>();
   #reserved = 0;
   #bytes = 0;
+  /** Lanes that have lost all that they had, and may stand in a line for it. */
+  #emptied = 0;
   #nextExpiry = Number.POSITIVE_INFINITY;
   #queueExpiry = Number.POSITIVE_INFINITY;
 
@@ -40,11 +48,6 @@ export class ReadyWindow {
   /** In which lane a task is; undefined when it is not here. */
   laneOf(task: string): Lane | undefined {
     return this.#ids.get(task);
-  }
-
-  /** Whether there are tasks of a run that is under limits of its own. */
-  hasLimited(run: string): boolean {
-    return this.#ofLimitedRuns.has(run);
   }
 
   find({ action, lane: number }: LaneRow): Lane | undefined {
@@ -107,7 +110,7 @@ export class ReadyWindow {
     const lane = this.lane({ action: task.action, lane: task.needs.lane });
     this.#ids.set(task.id, lane);
     this.#bytes += task.bytes;
-    this.#count(task, 1);
+    this.#note(task);
     lane.push(task);
     this.#nextExpiry = Math.min(this.#nextExpiry, task.expiresAt);
     return lane;
@@ -139,22 +142,50 @@ export class ReadyWindow {
 
   /** Takes out every task that matches, wherever it stands. */
   remove(matches: (task: ReadyTask) => boolean): ReadyTask[] {
-    const removed = [...this.lanes()].flatMap((lane) => lane.remove(matches));
+    const removed = [...this.lanes()].flatMap((lane) => this.#removeFrom(lane, matches));
     for (const task of removed) this.#drop(task);
     return removed;
+  }
+
+  /** Takes out the tasks of a run that is under limits of its own, without a look at any other lane. */
+  removeLimited(run: string): ReadyTask[] {
+    const lanes = new Set<Lane>();
+    for (const id of this.#ofLimitedRuns.get(run) ?? []) {
+      const lane = this.#ids.get(id);
+      if (lane) lanes.add(lane);
+    }
+    const removed = [...lanes].flatMap((lane) =>
+      this.#removeFrom(lane, (task) => task.run === run),
+    );
+    for (const task of removed) this.#drop(task);
+    return removed;
+  }
+
+  #removeFrom(lane: Lane, matches: (task: ReadyTask) => boolean): ReadyTask[] {
+    const removed = lane.remove(matches);
+    if (removed.length > 0 && lane.length === 0) this.#emptied++;
+    return removed;
+  }
+
+  /** Whether it is time to look for lanes that stand in a line for nothing. They are counted anew then. */
+  takeLitter(): boolean {
+    if (this.#emptied <= MAX_EMPTIED_LANES) return false;
+    this.#emptied = 0;
+    return true;
   }
 
   #drop(task: ReadyTask): void {
     this.#ids.delete(task.id);
     this.#bytes -= task.bytes;
-    this.#count(task, -1);
+    const others = this.#ofLimitedRuns.get(task.run);
+    if (others?.delete(task.id) && others.size === 0) this.#ofLimitedRuns.delete(task.run);
   }
 
-  #count({ run, needs: { needs } }: ReadyTask, change: number): void {
+  #note({ id, run, needs: { needs } }: ReadyTask): void {
     if (!needs.some(({ isOfRun }) => isOfRun)) return;
-    const count = (this.#ofLimitedRuns.get(run) ?? 0) + change;
-    if (count > 0) this.#ofLimitedRuns.set(run, count);
-    else this.#ofLimitedRuns.delete(run);
+    const others = this.#ofLimitedRuns.get(run);
+    if (others) others.add(id);
+    else this.#ofLimitedRuns.set(run, new Set([id]));
   }
 
   /** Takes out what has been queued for too long. */

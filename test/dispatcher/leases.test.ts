@@ -20,6 +20,19 @@ test("a cancelled attempt keeps its slot while the task's next attempt runs", ()
   expect(leases.find("task", 2)).toBe(second);
 });
 
+test("a worker is at a run also while it has not let go of a cancelled attempt of it", () => {
+  const leases = new Leases();
+  const cancelled = lease({ task: "one", run: "cancelled" });
+  leases.hold(cancelled);
+  leases.cancel(cancelled);
+  leases.hold(lease({ task: "two", run: "held" }));
+  leases.hold(lease({ task: "three", run: "other" }));
+  const runs = new Set(["cancelled", "held", "over"]);
+  expect(leases.stillAt(runs)).toEqual(new Set(["cancelled", "held"]));
+  leases.end(cancelled);
+  expect(leases.stillAt(runs)).toEqual(new Set(["held"]));
+});
+
 test("ending an old attempt never ends the new one", () => {
   const leases = new Leases();
   const first = lease();

@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ReadyWindow } from "../../durable-objects/dispatcher/window.ts";
 import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
+import { type Need, PLAIN } from "../../durable-objects/dispatcher/needs.ts";
+import { countId } from "../../durable-objects/dispatcher/permits.ts";
 import { readyTask } from "./transitions.ts";
 
 function shift(window: ReadyWindow, action: string): ReadyTask | undefined {
@@ -82,4 +84,24 @@ test("whatever is added, taken and removed, its size and bytes are those of what
       }
     }),
   );
+});
+
+test("the tasks of a run that holds its limits leave every lane they are in, and no others do", () => {
+  const limit = { limit: "l", key: "k", units: 1, strategy: "queue", own: undefined } as const;
+  const ofRun: Need = { ...limit, id: countId("l", "k"), isOfRun: true };
+  const window = new ReadyWindow();
+  const add = (id: string, run: string, lane: number): void =>
+    void window.add(readyTask(id, "act", { run, needs: { ...PLAIN, needs: [ofRun], lane } }));
+  for (const [index, lane] of [1, 2, 1, 3].entries()) {
+    add(`mine ${index}`, "mine", lane);
+    add(`yours ${index}`, "yours", lane);
+  }
+  window.shift(window.lane({ action: "act", lane: 3 }));
+  const removed = window.removeLimited("mine").map(({ id }) => id);
+  expect(removed.toSorted()).toEqual(["mine 0", "mine 1", "mine 2"]);
+  expect(window.removeLimited("mine")).toEqual([]);
+  expect([...window.lanes()].flatMap((lane) => [...lane.tasks()].map(({ run }) => run))).toEqual(
+    Array.from({ length: 4 }, () => "yours"),
+  );
+  expect(window.size).toBe(4);
 });
