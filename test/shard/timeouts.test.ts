@@ -115,7 +115,11 @@ test("an attempt can time out while its worker is away", async () => {
   const running = [{ task: first.task, attempt: 1 }];
   const session = worker.welcome?.session ?? "";
   const welcome = await back.hello({ actions: ACTIONS, slots: 1, session, running });
-  expect(welcome).toMatchObject({ session, resumed: [], stale: running });
+  expect(welcome).toMatchObject({ session, resumed: [], stale: [] });
+  await back.receive("cancel", { task: first.task, reason: "execution_timeout" });
+  await world.settled();
+  expect(await back.unreadWhenQuiet()).toEqual([]);
+  back.release(first);
   await back.receiveTask({ input: "second" });
   expect((await world.readRun(runs[0] ?? "")).tasks[0]?.attempts).toMatchObject([
     { outcome: "timed_out" },

@@ -101,6 +101,22 @@ export function drawOfStep(random: Random, hasStrategies: boolean): UsePlan[] {
   return uses;
 }
 
+/** Whether its runs hold the stored limit to their end, or the step's attempts theirs. */
+export function takesPool({ limits }: { limits: UsePlan[] }): boolean {
+  return limits.some(({ stored }) => stored === STORED_CONCURRENCY);
+}
+
+/**
+ * A child of runs that hold the stored limit and wait for it. Did it hold a limit of its own and wait for
+ * theirs, then two of them could wait for each other for ever, as any two that take locks in two orders.
+ */
+export function inOrder<Plan extends { limits: UsePlan[]; steps: { limits: UsePlan[] }[] }>(
+  child: Plan,
+): Plan {
+  const waits = !takesPool(child) && child.steps.some(takesPool);
+  return waits ? { ...child, limits: [] } : child;
+}
+
 function drawOwn(random: Random, hasStrategies: boolean): UsePlan {
   const strategy = random.weighted({ queue: 6, "cancel-newest": 1, "cancel-in-progress": 1 });
   return {

@@ -12,8 +12,10 @@ import {
   drawOfRun,
   drawOfStep,
   drawStored,
+  inOrder,
   type KeyedInput,
   type StoredPlan,
+  takesPool,
   type UsePlan,
 } from "./limit-plans.ts";
 import { Random } from "./random.ts";
@@ -135,9 +137,8 @@ export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   const calmAtMs = random.between(...theme.lastsMs);
   const limits = random.stream("limits");
   const hasLimits = limits.chance(theme.limits);
-  const workflows = drawWorkflows(random.stream("workflows"), theme).map((plan) =>
-    hasLimits ? limited(plan, limits, theme) : plan,
-  );
+  const drawnWorkflows = drawWorkflows(random.stream("workflows"), theme);
+  const workflows = hasLimits ? limitAll(drawnWorkflows, limits, theme) : drawnWorkflows;
   return {
     seed,
     theme: name,
@@ -160,6 +161,14 @@ function drawWorkflows(random: Random, theme: Theme): WorkflowPlan[] {
     return drawWorkflow(`w${number}`, events, random.between(1, 6), random, theme);
   });
   return [...workflows, drawWorkflow(CHILD_WORKFLOW, [], random.between(1, 2), random, theme)];
+}
+
+function limitAll(plans: WorkflowPlan[], random: Random, theme: Theme): WorkflowPlan[] {
+  const workflows = plans.map((plan) => limited(plan, random, theme));
+  const callers = workflows.filter(({ name }) => name !== CHILD_WORKFLOW);
+  return workflows.map((plan) =>
+    plan.name === CHILD_WORKFLOW && callers.some(takesPool) ? inOrder(plan) : plan,
+  );
 }
 
 /** The workflow with limits, and with steps that not every worker can take. */
