@@ -80,6 +80,22 @@ export interface CancelOnRow {
   runPath: string[];
 }
 
+/** A filter that a version declares. */
+export interface DeclaredFilterRow {
+  id: string;
+  /** Absent: of any scope. */
+  scope?: string;
+  expression: string;
+  payload: Json;
+  /** Without one of these the expression is not true: where in the event, and keys of what is there. */
+  equalities: { path: string[]; keys: string[] }[];
+}
+
+/** A stored filter, with the id of its workflow. */
+export interface FilterRow extends DeclaredFilterRow {
+  workflow: string;
+}
+
 export interface DefinitionsRow {
   version: number;
   workflows: {
@@ -93,7 +109,13 @@ export interface DefinitionsRow {
     paused?: PauseMode;
     /** There are events that cancel its runs. */
     cancelOn?: true;
+    /** Those that its version declares. */
+    filters?: DeclaredFilterRow[];
   }[];
+  /** Stored filters: all of them, or those that have changed since the number that was given. */
+  filters: FilterRow[];
+  areAllFilters: boolean;
+  deletedFilters: string[];
   /** Events that cancel runs of any version, with the paths of `CancelOnRow`. */
   awaited: { event: string; path: string[] }[];
 }

@@ -27,6 +27,9 @@ export interface Original {
   metadata: Metadata;
   /** Null: its version's. */
   priority: number | null;
+  /** Null: no filter has started it. */
+  filterId: string | null;
+  filterPayload: Json;
 }
 
 /** A step of a version, as the reuse of its output depends on it. */
@@ -64,6 +67,8 @@ export async function readOriginals(
       input: workflowRun.input,
       metadata: workflowRun.metadata,
       priority: workflowRun.priority,
+      filterId: workflowRun.filterId,
+      filterPayload: workflowRun.filterPayload,
     })
     .from(workflowRun)
     .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))

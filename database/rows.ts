@@ -4,18 +4,25 @@
  */
 import type { LimitsRow } from "./definition-rows.ts";
 import type { TaskError } from "../protocol/errors.ts";
+import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
-import type { LogLine, StepFailure } from "../protocol/session.ts";
+import type { LogLine, StartingFilter, StepFailure } from "../protocol/session.ts";
 import type { AttemptOutcome, RunState, TimerKind } from "../protocol/states.ts";
 
 export interface EventRow {
   id: string;
   k: string;
+  /** Scope. */
+  s?: string | undefined;
   ik?: string | undefined;
   p: Json;
   m: Metadata;
   d: number;
   r: string[];
+  /** The event that it repeats. */
+  ro?: string | undefined;
+  /** Filters that could not be evaluated for it. */
+  f?: { f: string; e: EvaluationError }[] | undefined;
   /** Where in it the values are by which runs that wait for it are found; absent: none wait. */
   c?: { p: string[] }[] | undefined;
 }
@@ -41,6 +48,9 @@ export interface StartRow {
   h?: boolean | undefined;
   /** There are events that cancel it. */
   c?: boolean | undefined;
+  /** The filter that has started it, and that filter's payload. */
+  f?: string | undefined;
+  fp?: Json | undefined;
   /** The finished run that it repeats, and the steps of it whose outputs are reused. */
   ro?: string | undefined;
   ru?: number[] | undefined;
@@ -215,6 +225,8 @@ export interface ReadyRow {
   rescues?: number;
   /** Of a child's task: the runs that it belongs to, its parent's first. */
   ancestors?: string[] | null;
+  /** The filter that has started its run. */
+  filter?: StartingFilter | null;
   /** Only of a step that sees to a failed run. */
   failed?: StepFailure[] | null;
 }

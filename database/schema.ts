@@ -15,6 +15,7 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 import type { TaskError } from "../protocol/errors.ts";
+import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
@@ -27,7 +28,7 @@ import {
   TASK_STATES,
   TIMER_KINDS,
 } from "../protocol/states.ts";
-import type { CancelOnRow } from "./definition-rows.ts";
+import type { CancelOnRow, DeclaredFilterRow } from "./definition-rows.ts";
 
 const v1 = pgSchema("v1");
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -58,6 +59,7 @@ export const workflowVersion = v1.table("workflow_version", {
   createdAt: time("created_at").notNull(),
   timeoutMs: bigint("timeout_ms", { mode: "number" }),
   cancelOn: jsonb("cancel_on").$type<CancelOnRow[]>(),
+  filters: jsonb("filters").$type<DeclaredFilterRow[]>(),
 });
 
 export const dag = v1.table(
@@ -78,8 +80,35 @@ export const dag = v1.table(
 export const event = v1.table("event", {
   id: uuid("id").primaryKey(),
   tenantId: uuid("tenant_id").notNull(),
+  key: text("key").notNull(),
+  payload: jsonb("payload").$type<Json>().notNull(),
+  metadata: jsonb("metadata").$type<Metadata>().notNull(),
   runs: uuid("runs").array().notNull(),
+  scope: text("scope"),
+  replayOf: uuid("replay_of"),
 });
+
+export const filter = v1.table("filter", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  workflowId: uuid("workflow_id").notNull(),
+  scope: text("scope"),
+  expression: text("expression").notNull(),
+  payload: jsonb("payload").$type<Json>().notNull(),
+  equalities: jsonb("equalities").$type<DeclaredFilterRow["equalities"]>().notNull(),
+  createdAt: time("created_at").notNull(),
+  updatedAt: time("updated_at").notNull(),
+});
+
+export const filterFailure = v1.table(
+  "filter_failure",
+  {
+    eventId: uuid("event_id").notNull(),
+    filterId: uuid("filter_id").notNull(),
+    error: jsonb("error").$type<EvaluationError>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.eventId, table.filterId] })],
+);
 
 export const workflowRun = v1.table("workflow_run", {
   id: uuid("id").primaryKey(),
@@ -101,6 +130,8 @@ export const workflowRun = v1.table("workflow_run", {
   parentId: uuid("parent_id"),
   /** Null: its version's. */
   priority: smallint("priority"),
+  filterId: uuid("filter_id"),
+  filterPayload: jsonb("filter_payload").$type<Json>(),
 });
 
 export const task = v1.table("task", {

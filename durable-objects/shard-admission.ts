@@ -45,7 +45,9 @@ export class ShardAdmission {
         const payload = { input: run.i, metadata: run.m, parents: {} };
         const ready = { id, run: run.id, version: run.v, step, attempt: 1, queuedAt };
         const priority = run.pr === undefined ? {} : { priority: run.pr };
-        this.admit({ ...ready, ...payload, ...priority }, flight, bytes);
+        const filter =
+          run.f === undefined ? {} : { filter: { id: run.f, payload: run.fp ?? null } };
+        this.admit({ ...ready, ...payload, ...priority, ...filter }, flight, bytes);
       }
     }
   }

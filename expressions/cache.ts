@@ -11,10 +11,18 @@ export class ExpressionCache<Kind extends ResultKind = ResultKind> {
   /** The least recently used first. */
   readonly #compilations = new Map<string, Compilation<Kind>>();
 
-  /** `capacity`: expressions kept. One takes some 10 KB, a large one 100 KB. */
-  constructor(signature: Signature<Kind>, capacity: number) {
+  readonly #admission: number;
+  #refused = 0;
+
+  /**
+   * `capacity`: expressions kept. One takes some 10 KB, a large one 100 KB. `admission`: once it is full, one
+   * newcomer in so many takes the place of another. More than 1 where more expressions than it can keep are
+   * asked for in turn: each would else be gone before it is asked for again.
+   */
+  constructor(signature: Signature<Kind>, capacity: number, admission = 1) {
     this.#signature = signature;
     this.#capacity = capacity;
+    this.#admission = admission;
   }
 
   get size(): number {
@@ -22,8 +30,12 @@ export class ExpressionCache<Kind extends ResultKind = ResultKind> {
   }
 
   compile(source: string): Compilation<Kind> {
-    const compilation =
-      this.#compilations.get(source) ?? compileExpression(source, this.#signature);
+    const known = this.#compilations.get(source);
+    const compilation = known ?? compileExpression(source, this.#signature);
+    const isFull = this.size >= this.#capacity;
+    if (known === undefined && isFull && ++this.#refused % this.#admission !== 0) {
+      return compilation;
+    }
     this.#compilations.delete(source);
     this.#compilations.set(source, compilation);
     const [oldest] = this.#compilations.keys();

@@ -4,6 +4,7 @@
  * Times are ISO 8601 in UTC; ids are UUIDs, version 7.
  */
 import type { TaskError } from "./errors.ts";
+import type { FilterCondition } from "./event-bodies.ts";
 import type { Json, Metadata } from "./json.ts";
 import type { LabelRequest, LimitUse } from "./limit-bodies.ts";
 import type { LogLine } from "./session.ts";
@@ -77,6 +78,11 @@ export interface WorkflowDefinition {
   description?: string;
   /** Keys of the events that start a run. Default none. */
   events?: string[];
+  /**
+   * Conditions under which an event of its keys starts a run: one for each that is met. Filters that are
+   * stored count beside them. Without any, every event does. At most 100.
+   */
+  filters?: FilterCondition[];
   /** Events that cancel its unfinished runs, at most 5. Default none. */
   cancelOn?: CancelOn[];
   steps: StepDefinition[];
@@ -171,8 +177,9 @@ export interface RunSummary {
   version: number;
   state: RunState;
   metadata: Metadata;
-  /** The event that started it, else null. */
+  /** The event that started it, and the filter that it met, else null. */
   eventId: string | null;
+  filterId: string | null;
   /** The run that this one repeats, else null. */
   replayOf: string | null;
   /** The task whose handler started it, else null. */
@@ -286,6 +293,8 @@ export interface RunLogLine extends Omit<LogLine, "at"> {
 
 export interface PublishEvent {
   key: string;
+  /** Only filters of this scope, or of any, are asked. Default none. */
+  scope?: string;
   /** Default null. */
   payload?: Json;
   metadata?: Metadata;

@@ -67,6 +67,22 @@ export const MAX_STEPS = 500;
 /** Event keys one workflow may listen to. */
 export const MAX_EVENT_KEYS = 100;
 
+/** Filters that one workflow declares: they are stored with each version. Others are stored by the API. */
+export const MAX_DECLARED_FILTERS = 100;
+
+/** Stored filters of a tenant, and their expressions and payloads together: an isolate that takes its events holds them all. */
+export const MAX_FILTERS = 20_000;
+export const MAX_FILTERS_BYTES = 8 * 1024 * 1024;
+
+/** Bytes of JSON in a filter's payload. */
+export const MAX_FILTER_PAYLOAD_BYTES = 16 * 1024;
+
+/** Runs that one event starts: it is one commit. */
+export const MAX_RUNS_OF_EVENT = MAX_BULK;
+
+/** Filters of one event that are recorded as not evaluated. */
+export const MAX_FILTER_FAILURES = 20;
+
 /** Ways to cancel a workflow's runs by an event: each is a row written with every run. */
 export const MAX_CANCEL_ON = 5;
 

@@ -299,8 +299,16 @@ export interface TaskFrame extends AttemptRef {
   slots?: number;
   /** Rate limits that it is under, with what was reserved for it. Absent: none. */
   limits?: { limit: string; key: string; units: number }[];
+  /** The filter that its run was started by, with its payload. Absent: none. */
+  filter?: StartingFilter;
   /** What has failed, in a step that sees to a failed run. */
   failures?: StepFailure[];
+}
+
+/** The filter by which an event started a run, as it was then. */
+export interface StartingFilter {
+  id: string;
+  payload: Json;
 }
 
 /** What failed in a run: a step, or with null the run itself, as when it took too long. */

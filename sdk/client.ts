@@ -15,6 +15,8 @@ import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import { bulkCalls } from "./bulk.ts";
 import { SkeinError } from "./errors.ts";
+import { Events } from "./events.ts";
+import { Filters } from "./filters.ts";
 import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
@@ -51,6 +53,8 @@ export interface StartOptions {
 }
 
 export interface PublishOptions {
+  /** What it is about, such as a customer: filters of that scope are asked, and those without one. */
+  scope?: string | undefined;
   metadata?: Metadata | undefined;
   /** Two publications with the same key within a day are one event. Default: a new key each. */
   idempotencyKey?: string | undefined;
@@ -68,6 +72,7 @@ export interface StartItem<Input> {
 /** One of many events to publish. */
 export interface PublishItem {
   key: string;
+  scope?: string | undefined;
   payload?: unknown;
   metadata?: Metadata | undefined;
   idempotencyKey?: string | undefined;
@@ -88,6 +93,8 @@ export class Client {
   readonly workflows: Workflows;
   readonly workers: Workers;
   readonly limits: StoredLimits;
+  readonly events: Events;
+  readonly filters: Filters;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -102,6 +109,8 @@ export class Client {
     this.workflows = new Workflows(this.http);
     this.workers = new Workers(this.http);
     this.limits = new StoredLimits(this.http);
+    this.events = new Events(this.http);
+    this.filters = new Filters(this.http);
   }
 
   /**
@@ -174,7 +183,8 @@ export class Client {
   }
 
   /**
-   * Publishes an event: it starts a run of each workflow that listens to its key.
+   * Publishes an event: it starts a run of each workflow that listens to its key; of one with filters, for
+   * each that the event meets.
    *
    * @example
    * const { runs } = await skein.publish("order:created", { id: "1" });
@@ -264,9 +274,10 @@ function startBody(
   return encodeJson(start, `The input of a run of workflow "${workflow}"`);
 }
 
-function publishBody({ key, payload, metadata, idempotencyKey }: PublishItem): string {
+function publishBody({ key, scope, payload, metadata, idempotencyKey }: PublishItem): string {
   const event: PublishEvent = {
     key,
+    ...(scope === undefined ? {} : { scope }),
     payload: (payload ?? null) as Json,
     ...(metadata === undefined ? {} : { metadata }),
     idempotencyKey: idempotencyKey ?? crypto.randomUUID(),

@@ -4,7 +4,7 @@
  */
 import type { Json, Metadata } from "../protocol/json.ts";
 import { MAX_RATE_PAUSE_MS, MAX_RATE_UNITS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
-import type { StepFailure } from "../protocol/session.ts";
+import type { StartingFilter, StepFailure } from "../protocol/session.ts";
 import {
   type ChildRun,
   quiet,
@@ -49,6 +49,8 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
   readonly parents: Parents;
   /** The run's labels. */
   readonly metadata: Metadata;
+  /** The filter by which an event started the run, with its payload as it was then; else null. */
+  readonly filter: StartingFilter | null;
   readonly runId: string;
   readonly taskId: string;
   /** The workflow's name. */
@@ -162,6 +164,9 @@ export class AttemptContext implements FailureContext {
   }
   get runId(): string {
     return this.#attempt.frame.run;
+  }
+  get filter(): StartingFilter | null {
+    return this.#attempt.frame.filter ?? null;
   }
   get taskId(): string {
     return this.#attempt.frame.task;

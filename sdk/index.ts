@@ -3,6 +3,17 @@
  */
 export type { ProblemCode, TaskError, TaskErrorCode } from "../protocol/errors.ts";
 export type {
+  CreatedFilter,
+  EvaluationError,
+  EventRecord,
+  EventSummary,
+  Filter,
+  FilterFailure,
+  ReplayedEvents,
+  StartedByEvent,
+  TriedFilter,
+} from "../protocol/event-bodies.ts";
+export type {
   Attempt,
   CancelledRun,
   Page,
@@ -29,7 +40,7 @@ export type {
   Why,
 } from "../protocol/limit-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
-export type { StepFailure } from "../protocol/session.ts";
+export type { StartingFilter, StepFailure } from "../protocol/session.ts";
 export type {
   LimitStrategy,
   PauseMode,
@@ -50,6 +61,13 @@ export {
 export type { ChildRun, ChildWaitOptions, SpawnItem, SpawnOptions } from "./child-run.ts";
 export type { FailureContext, LogFields, TaskContext, TaskLog } from "./context.ts";
 export type { Duration } from "./duration.ts";
+export type { EventFilter, ListEvents, ReplayedEventFilter, ReplayEventOptions } from "./events.ts";
+export type {
+  ChangeFilterOptions,
+  FilterOptions,
+  ListFilters,
+  TryFilterOptions,
+} from "./filters.ts";
 export {
   type AbortCode,
   DefinitionError,

@@ -3,6 +3,7 @@
  * seen to be wrong is refused here, where it is written, and never first by the server.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { FilterCondition } from "../protocol/event-bodies.ts";
 import type { CancelOn, ExecutionPolicy, WorkflowDefinition } from "../protocol/http.ts";
 import type { LimitUse } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
@@ -12,6 +13,7 @@ import { type CancelOnOptions, checkedCancelOn } from "./cancel-on.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
+import { checkedFilters, type FilterOptions } from "./filters.ts";
 import { checkedLimits, checkedPriority, type LimitOptions } from "./limits.ts";
 import { checkedEvents, checkName } from "./names.ts";
 import { executionPolicy } from "./policy.ts";
@@ -43,6 +45,11 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
   input?: Schema | undefined;
   /** What starts a run by itself: keys of events, at most 100. Default none. */
   on?: { events?: readonly string[] | undefined } | undefined;
+  /**
+   * Conditions for those events: each that is met starts a run, none starts none. Beside those that are
+   * stored with `client.filters`, at most 100. Default none: every event of its keys starts a run.
+   */
+  filters?: readonly FilterOptions[] | undefined;
   /** What cancels its runs by itself: events, at most 5, each under a condition. Default none. */
   cancelOn?: readonly CancelOnOptions[] | undefined;
   /**
@@ -68,6 +75,7 @@ interface Shared {
   readonly name: string;
   readonly description: string | undefined;
   readonly events: readonly string[];
+  readonly filters: readonly FilterCondition[];
   readonly cancelOn: readonly CancelOn[];
   readonly limits: readonly LimitUse[];
   readonly priority: number | undefined;
@@ -196,7 +204,8 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 
   /** The definition as it is registered. Throws `DefinitionError` when there are no steps. */
   definition(): WorkflowDefinition {
-    const { name, description, events, cancelOn, steps, timeoutMs, onFailure } = this.#shared;
+    const { name, description, events, filters, cancelOn, steps, timeoutMs, onFailure } =
+      this.#shared;
     const { limits, priority, sticky } = this.#shared;
     if (steps.size === 0) {
       throw new DefinitionError(`Workflow "${name}" has no steps: add one with \`step()\``);
@@ -205,6 +214,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
       name,
       ...(description === undefined ? {} : { description }),
       ...(events.length === 0 ? {} : { events: [...events] }),
+      ...(filters.length === 0 ? {} : { filters: [...filters] }),
       ...(cancelOn.length === 0 ? {} : { cancelOn: [...cancelOn] }),
       steps: [...steps.values()].map(({ definition }) => definition),
       ...(limits.length === 0 ? {} : { limits: [...limits] }),
@@ -269,13 +279,15 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
   options: WorkflowOptions<Schema>,
 ): Workflow<StandardSchemaV1.InferInput<Schema>, StandardSchemaV1.InferOutput<Schema>> {
-  const { name, description, on, cancelOn, limits, priority, sticky, input, timeout } = options;
+  const { name, description, on, filters, cancelOn, limits, priority, sticky, input, timeout } =
+    options;
   const of = `workflow "${name}"`;
   checkName(name, "A workflow");
   return new Workflow({
     name,
     description,
     events: checkedEvents(name, on?.events ?? []),
+    filters: checkedFilters(name, filters ?? [], (on?.events ?? []).length > 0),
     cancelOn: checkedCancelOn(name, cancelOn ?? []),
     limits: checkedLimits(limits ?? [], of),
     priority: priority === undefined ? undefined : checkedPriority(priority, of),

@@ -43,7 +43,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "database",
     "durable-objects/dispatcher",
   ],
-  "workers/matching": ["protocol", "expressions"],
+  "workers/matching": ["protocol", "expressions", "database/definition-rows.ts"],
   workers: [
     "protocol",
     "expressions",

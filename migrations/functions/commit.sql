@@ -15,11 +15,12 @@
 --   buried    seqs that have landed after several sendings: each keeps a handout, if an empty one, until the
 --             next life, so that a sending that lands late is known as a repeat
 --   carried   tasks to keep in hand beyond their settled handout
---   events    [{id, k: key, ik: idempotency key, p: payload, m: metadata, d: definitions version, r: [run ids],
+--   events    [{id, k: key, s: scope, ik: idempotency key, p: payload, m: metadata, d: definitions version,
+--              r: [run ids], ro: replay of, f: [{f: filter, e: error}] that could not be evaluated,
 --              c: [{p: path in the event}] by which runs that wait for it are found}]
 --   starts    [{id, w: workflow, v: version, d: definitions version, n: tasks to execute, e: event,
 --              k: idempotency key, i: input, m: metadata, s: [[step to spill, lane]], pr: priority, u: run timeout (ms),
---              h: held, c: cancelled by events, ro: replay of, ru: [steps whose outputs are reused]}]
+--              h: held, c: cancelled by events, f: filter, fp: its payload, ro: replay of, ru: [steps whose outputs are reused]}]
 --   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began,
 --              f: finished, d: when the next attempt is due, x: lost once too often}]
 --   started   [{t, r, a, w, b}]  attempts that run long

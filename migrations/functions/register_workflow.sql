@@ -7,7 +7,7 @@
 --             cancelOn: [{number: from 1, event, if, eventPath, runPath: whose values must be equal}],
 --             dag: [{step, name, action, kind, parents, children, descendants, timeout,
 --                    schedule: how long it may be queued, compensates: the step it undoes, retry, dispatch}],
---             dispatch, limits: [names of stored limits that it uses]}
+--             dispatch, limits: [names of stored limits that it uses], filters: [DeclaredFilterRow]}
 -- Returns    as read_active_version, with created; or {unknownLimits: [names]}, and nothing is stored
 create or replace function v1.register_workflow(p jsonb)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -41,10 +41,10 @@ begin
     v_version := (p->>'version')::uuid;
     v_created := true;
     insert into v1.workflow_version (id, workflow_id, number, checksum, definition, timeout_ms, cancel_on,
-                                     dispatch, limits)
+                                     dispatch, limits, filters)
       select v_version, v_workflow, coalesce(max(number), 0) + 1, p->>'checksum', p->'definition',
              (p->>'timeout')::bigint, p->'cancelOn', p->'dispatch',
-             array(select jsonb_array_elements_text(p->'limits'))
+             array(select jsonb_array_elements_text(p->'limits')), p->'filters'
         from v1.workflow_version where workflow_id = v_workflow;
     insert into v1.dag (version_id, step, name, action, kind, parents, children, descendants, timeout_ms,
                         schedule_timeout_ms, compensates, retry, dispatch)

@@ -41,12 +41,13 @@ begin
 
   with started as (
     insert into v1.workflow_run (id, tenant_id, workflow_id, version_id, event_id, state, shard, remaining, input,
-                                 metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority)
+                                 metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority,
+                                 filter_id, filter_payload)
       select x.id, p_tenant_id, x.w, x.v, x.e, 'queued', p_shard, x.n, coalesce(x.i, 'null'), coalesce(x.m, '{}'),
              x.u, coalesce(x.c, false), x.ro, x.ru, case when p_are_children then (x.p->>0)::uuid end,
-             case when p_are_children then x.p->>1 end, x.pr
+             case when p_are_children then x.p->>1 end, x.pr, x.f, x.fp
         from jsonb_to_recordset(p_starts) as x(id uuid, w uuid, v uuid, e uuid, n smallint, i jsonb, m jsonb,
-               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint)
+               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint, f uuid, fp jsonb)
         where not v_refused ? x.id::text
         on conflict (id) do nothing
       returning id, replay_of, timeout_ms, has_matches

@@ -22,6 +22,7 @@ interface Sample {
   isOperator?: boolean;
 }
 
+const NO_FILTER = "0199f3a2-7c1e-7000-8a4b-5d6e7f8a0b0c";
 const NO_RUN = "0199f3a2-7c1e-7000-8a4b-5d6e7f800000";
 
 /** A call with a text in it, by operation. */
@@ -34,6 +35,19 @@ function samples(): Record<string, Sample> {
     startRun: { path: "/runs", body: { workflow: "sample", input: "TEXT" } },
     startRuns: { path: "/runs/bulk", body: { runs: [{ workflow: "sample", input: "TEXT" }] } },
     putLimit: { path: "/limits/sample", body: { description: "TEXT", concurrency: 1 } },
+    createFilter: {
+      path: "/filters",
+      body: { workflow: "sample", expression: "true", payload: "TEXT" },
+    },
+    createFilters: {
+      path: "/filters/bulk",
+      body: { filters: [{ workflow: "sample", expression: "true", payload: "TEXT" }] },
+    },
+    changeFilter: { path: `/filters/${NO_FILTER}`, body: { payload: "TEXT" } },
+    tryFilter: {
+      path: "/filters/try",
+      body: { expression: "true", payload: "TEXT", event: { key: "sample" } },
+    },
     pauseWorkflow: { path: "/workflows/sample/pause", body: { mode: "hold" } },
     cancelRun: { path: `/runs/${NO_RUN}/cancel`, body: { reason: "TEXT" } },
     cancelRuns: { path: "/runs/cancel", body: { metadata: { of: "TEXT" } } },
@@ -44,6 +58,8 @@ function samples(): Record<string, Sample> {
       path: "/events/bulk",
       body: { events: [{ key: "sample", payload: "TEXT" }] },
     },
+    replayEvent: { path: `/events/${NO_FILTER}/replay`, body: { idempotencyKey: "TEXT" } },
+    replayEvents: { path: "/events/replay", body: { filter: { metadata: { of: "TEXT" } } } },
     createTenant: { path: "/admin/tenants", body: { name: "TEXT" }, isOperator: true },
     createToken: {
       path: `/admin/tenants/${world.tenant}/tokens`,
@@ -58,6 +74,10 @@ const CALLS = [
   "startRun",
   "startRuns",
   "putLimit",
+  "createFilter",
+  "createFilters",
+  "changeFilter",
+  "tryFilter",
   "pauseWorkflow",
   "cancelRun",
   "cancelRuns",
@@ -65,6 +85,8 @@ const CALLS = [
   "replayRuns",
   "publishEvent",
   "publishEvents",
+  "replayEvent",
+  "replayEvents",
   "createTenant",
   "createToken",
 ];

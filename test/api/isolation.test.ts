@@ -14,6 +14,9 @@ let runs: string[];
 let token: string;
 /** The owner's worker. */
 let session: string;
+/** Of the owner: a filter that can't be evaluated, and an event for which it was. */
+let filter: string;
+let event: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -38,6 +41,10 @@ beforeAll(async () => {
   worker.say({ type: "drain" });
   session = worker.welcome?.session ?? "";
   runs = [first.id, (await owner.startRun({ workflow: SECRET })).id];
+  const condition = { workflow: SECRET, expression: "input.none", payload: SECRET };
+  filter = (await owner.call<{ id: string }>("POST", "/filters", condition)).body.id;
+  const published = { key: SECRET, payload: { of: SECRET } };
+  event = (await owner.call<{ id: string }>("POST", "/events", published)).body.id;
   const [row] = await owner.sql("select id from v1.api_token where tenant_id = $1", [owner.tenant]);
   token = String(row?.["id"]);
 });
@@ -114,6 +121,38 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   listLimits: () => seesNothing("/limits"),
   readLimit: () => isNotFound(`/limits/${SECRET}`, "limit_not_found"),
   deleteLimit: () => isUnknown("DELETE", `/limits/${SECRET}`, "limit_not_found"),
+  createFilter: async () => {
+    const filter = { workflow: SECRET, expression: "true" };
+    await expectProblem(await ask(other, "POST", "/filters", filter), "workflow_not_found", /./);
+  },
+  createFilters: async () => {
+    const filters = [{ workflow: SECRET, expression: "true" }];
+    const asked = await ask(other, "POST", "/filters/bulk", { filters });
+    await expectProblem(asked, "workflow_not_found", /./);
+  },
+  tryFilter: async () => {
+    for (const [body, code] of [
+      [{ filter, event: { key: "a" } }, "filter_not_found"],
+      [{ expression: "true", event }, "event_not_found"],
+    ] as const) {
+      await expectProblem(await ask(other, "POST", "/filters/try", body), code, /./);
+    }
+  },
+  listFilters: () => seesNothing("/filters"),
+  readFilter: () => isNotFound(`/filters/${filter}`, "filter_not_found"),
+  listFilterFailures: () => isNotFound(`/filters/${filter}/failures`, "filter_not_found"),
+  changeFilter: () =>
+    isUnknown("PATCH", `/filters/${filter}`, "filter_not_found", { expression: "false" }),
+  deleteFilter: () => isUnknown("DELETE", `/filters/${filter}`, "filter_not_found"),
+  listEvents: () => seesNothing("/events"),
+  readEvent: () => isNotFound(`/events/${event}`, "event_not_found"),
+  replayEvent: () => isUnknown("POST", `/events/${event}/replay`, "event_not_found"),
+  replayEvents: async () => {
+    const { status, body } = await ask(other, "POST", "/events/replay", {
+      filter: { key: SECRET },
+    });
+    expect([status, body]).toEqual([201, { events: [], nextCursor: null }]);
+  },
   explainTask: async () => {
     for (const run of runs) {
       await isNotFound(`/tasks/${run.slice(0, 32)}0001/why`, "task_not_found");

@@ -37,6 +37,7 @@ function digestRun(): Run & { tasks: [Task, Task] } {
     version: 1,
     state: "completed",
     metadata: {},
+    filterId: null,
     eventId: "event-1",
     replayOf: null,
     parent: null,

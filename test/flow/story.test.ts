@@ -30,6 +30,26 @@ test("an event starts a run of every workflow that listens to its key", async ()
   ]);
 });
 
+test("an event starts a run for each filter that it meets, whose handlers see which", async () => {
+  const small = await world.client.publish("order:placed", { amount: 1 });
+  expect(small.runs).toEqual([]);
+  const stored = await world.client.filters.create("chosen", {
+    scope: "acme",
+    expression: "input.amount > 10",
+    payload: "stored",
+  });
+  const { id, runs } = await world.client.publish(
+    "order:placed",
+    { amount: 120 },
+    { scope: "acme" },
+  );
+  const results = await Promise.all(runs.map((run) => world.client.runs.result(run)));
+  const told = results.map(({ outputs }) => outputs["tells"]);
+  expect(told).toEqual([{ least: 100 }, "stored"]);
+  const event = await world.client.events.get(id);
+  expect(event.runs.map(({ filter }) => filter)).toContain(stored.id);
+});
+
 test("an event cancels the run that it means, whose handler stops", async () => {
   const { hold, release } = world.holdFile();
   const [meant, other] = await world.client.startMany(

@@ -29,13 +29,17 @@ const NOT_PERMITTED = "42501";
 /** What the application calls; everything else is theirs to call. */
 const ENTRIES = [
   "busy_shards",
+  "change_filter",
   "claim_key",
   "commit",
+  "delete_filter",
   "delete_limit",
   "ensure_partitions",
+  "forget_deleted_filters",
   "forget_expired_keys",
   "limit_users",
   "pause_workflow",
+  "put_filters",
   "put_limit",
   "read_active_version",
   "read_definitions",

@@ -87,6 +87,7 @@ export const runSummarySchema = z
     state: z.enum(RUN_STATES),
     metadata,
     eventId: id.nullable(),
+    filterId: id.nullable(),
     replayOf: runId.nullable(),
     parent: z.object({ run: runId, task: id }).nullable(),
     createdAt: moment,

@@ -12,6 +12,7 @@ import {
   MAX_BACKOFF_FACTOR,
   MAX_BACKOFF_MS,
   MAX_CANCEL_ON,
+  MAX_DECLARED_FILTERS,
   MAX_EVENT_KEYS,
   MAX_LABEL_WEIGHT,
   MAX_LABELS,
@@ -24,6 +25,7 @@ import {
   MAX_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
 import { LABEL_COMPARATORS, PAUSE_MODES, STICKINESS } from "../../protocol/states.ts";
+import { filterConditionSchema } from "./filter-schemas.ts";
 import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
 import { heldTo, limitUses } from "./limit-schemas.ts";
 import { brokenInLabel } from "./limit-rules.ts";
@@ -174,6 +176,10 @@ export const definitionSchema = z
     name,
     description: z.string().max(10_000).exactOptional(),
     events: z.array(eventPattern).max(MAX_EVENT_KEYS).exactOptional(),
+    filters: z.array(filterConditionSchema).max(MAX_DECLARED_FILTERS).exactOptional().openapi({
+      description:
+        "Conditions under which an event of its keys starts a run: one for each that is met, beside filters that are stored. Without any, every event does.",
+    }),
     cancelOn: z.array(cancelOn).max(MAX_CANCEL_ON).exactOptional().openapi({
       description:
         "Events that cancel its unfinished runs: those that were started before the event and meet the condition.",
