@@ -173,3 +173,18 @@ test("runs are cancelled by states that end, and replayed by states that have en
     RunHandle<{ [step: string]: Json }>
   >();
 });
+
+test("a handler may return any JSON, alone and within something", () => {
+  const any = workflow({ name: "any" });
+  const why = any.step("why", { run: ({ filter }) => filter?.payload });
+  const told = any.step("told", {
+    run: ({ filter }) => ({ at: new Date(), why: filter?.payload }),
+  });
+  any.step("last", {
+    parents: [why, told],
+    run: ({ parents }) => {
+      expectTypeOf(parents.why).toEqualTypeOf<Json>();
+      expectTypeOf(parents.told).toEqualTypeOf<{ at: string; why: Json }>();
+    },
+  });
+});
