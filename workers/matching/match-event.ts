@@ -13,11 +13,14 @@ import {
 import { MAX_FILTER_FAILURES } from "../../protocol/limits.ts";
 import type { FilterSet } from "./filter-set.ts";
 
-/** Compiled filters that an isolate keeps: 30 MB or so of its 128. */
-const MAX_COMPILED = 3_000;
-const ADMISSION = 16;
+/** Compiled filters that an isolate keeps, and characters of them: 35 MB at most of its 128. */
+const MAX_COMPILED = 5_000;
+const MAX_CHARACTERS = 1_000_000;
 
-const conditions = new ExpressionCache(FILTER_CONDITION, MAX_COMPILED, ADMISSION);
+const conditions = new ExpressionCache(FILTER_CONDITION, MAX_COMPILED, {
+  characters: MAX_CHARACTERS,
+  admission: 16,
+});
 
 export interface Listener {
   events: string[];
