@@ -110,6 +110,21 @@ export const filterFailure = v1.table(
   (table) => [primaryKey({ columns: [table.eventId, table.filterId] })],
 );
 
+export const notification = v1.table(
+  "notification",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    name: text("name").notNull(),
+    url: text("url").notNull(),
+    states: runState("states").array().notNull(),
+    workflows: text("workflows").array(),
+    goneAt: time("gone_at"),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.name] })],
+);
+
 export const workflowRun = v1.table("workflow_run", {
   id: uuid("id").primaryKey(),
   tenantId: uuid("tenant_id").notNull(),

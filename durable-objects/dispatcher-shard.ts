@@ -13,12 +13,14 @@ import type { TaskError } from "../protocol/errors.ts";
 import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
-import { PING, PONG, SUBPROTOCOL } from "../protocol/session.ts";
+import { PING, PONG, SUBPROTOCOL, type TaskFrame } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { ALARM_DROPPED_MS, IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
+import { errorOf } from "./dispatcher/task-errors.ts";
 import { explain, explainAttempt, explainLane, keysOf } from "./dispatcher/explain.ts";
+import type { OwnWorkerExports, OwnWorkerFrame } from "./own-worker.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
@@ -62,7 +64,9 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     const log = createLogger({ tenant_id: name.tenant, shard: name.shard }, env.LOG_LEVEL);
     this.#state = new ShardState(name, context.storage, log);
     this.#attempts = new ShardAttempts(this.#state);
-    this.#sessions = new ShardSessions(this.#state, this.#attempts, context);
+    this.#sessions = new ShardSessions(this.#state, this.#attempts, context, (tasks) => {
+      void this.#giveToOwnWorker(tasks);
+    });
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
@@ -225,6 +229,13 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     forget();
   }
 
+  /** What Skein's own worker says of attempts that it was given, perhaps by an earlier life. */
+  hearOwnWorker(frames: OwnWorkerFrame[]): void {
+    this.#sessions.hearOwn(frames);
+    this.#commits.wantRecovery();
+    this.#settle();
+  }
+
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     this.#sessions.receive(socket, message);
     this.#commits.wantRecovery();
@@ -280,6 +291,23 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();
+  }
+
+  /** It has them once the call returns; what comes of them it says by `hearOwnWorker`. */
+  async #giveToOwnWorker(tasks: TaskFrame[]): Promise<void> {
+    const refs = tasks.map(({ task, attempt }) => ({ task, attempt }));
+    const { name, log } = this.#state;
+    const { exports } = this.ctx as unknown as { exports: OwnWorkerExports };
+    try {
+      await exports.OwnWorker.execute(name, tasks);
+      this.hearOwnWorker([{ type: "received", attempts: refs }]);
+    } catch (error) {
+      log.warn("own_worker.unreachable", errorFields(error));
+      const what = errorOf("not_received", "Skein's own worker could not be reached.");
+      const now = Date.now();
+      const of = { shard: name.shard, error: what, startedAt: now, finishedAt: now };
+      this.hearOwnWorker(refs.map((ref) => ({ type: "failed", ...ref, ...of })));
+    }
   }
 
   /** What was to happen by now becomes part of the next commit. */

@@ -17,6 +17,7 @@ import { createLimitExpressions } from "./dispatcher/limit-expressions.ts";
 import { MAX_CANCEL_CONDITIONS, MAX_RETRY_CONDITIONS } from "./dispatcher/limits.ts";
 import { Matching } from "./dispatcher/matching.ts";
 import { Outbox } from "./dispatcher/outbox.ts";
+import { OWN_SESSION } from "./dispatcher/own-session.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
 import { Permits } from "./dispatcher/permits.ts";
 import type { Failure } from "./dispatcher/retries.ts";
@@ -58,6 +59,7 @@ export class ShardState {
     this.name = name;
     this.log = log;
     this.storage = new ShardStorage(storage);
+    this.roster.joinOwn(OWN_SESSION);
     for (const record of this.storage.readSessions()) this.roster.join(record);
     for (const lease of this.storage.readLeases()) {
       const key = leaseKey(lease);

@@ -20,6 +20,10 @@ grant execute on function
   v1.put_filters(uuid, jsonb, jsonb),
   v1.change_filter(uuid, uuid, jsonb, bigint),
   v1.delete_filter(uuid, uuid),
+  v1.put_notification(uuid, text, jsonb, integer),
+  v1.delete_notification(uuid, text),
+  v1.read_notification(uuid, text),
+  v1.end_notification(uuid, text),
   v1.pause_workflow(uuid, text, v1.pause_mode),
   v1.resume_workflow(uuid, text),
   v1.read_active_version(uuid, text),
@@ -38,6 +42,9 @@ grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line,
   v1."limit", v1.queue_item, v1.filter, v1.filter_failure
+  to skein_application;
+-- Not its secrets.
+grant select (tenant_id, name, url, states, workflows, gone_at, created_at, updated_at) on v1.notification
   to skein_application;
 grant insert (id, name) on v1.tenant to skein_application;
 grant insert (id, tenant_id, name, prefix, hash), update (revoked_at) on v1.api_token to skein_application;

@@ -20,6 +20,11 @@ export const PROBLEMS = {
   too_many_filters: { status: 409, title: "There are as many filters as there may be" },
   too_many_matches: { status: 422, title: "The event would start too many runs at once" },
   event_not_found: { status: 404, title: "There is no such event" },
+  notification_not_found: { status: 404, title: "There is no such notification" },
+  too_many_notifications: {
+    status: 409,
+    title: "There are as many notifications as there may be",
+  },
   limit_not_found: { status: 404, title: "There is no such limit" },
   limit_in_use: { status: 409, title: "A workflow uses the limit" },
   too_many_limits: { status: 409, title: "There are as many limits as there may be" },

@@ -83,6 +83,14 @@ export const MAX_RUNS_OF_EVENT = MAX_BULK;
 /** Filters of one event that are recorded as not evaluated. */
 export const MAX_FILTER_FAILURES = 20;
 
+/** Notifications of a tenant: each commit that ends runs looks at them. */
+export const MAX_NOTIFICATIONS = 100;
+
+/** Workflows that one notification names, secrets that sign it, and characters of its address. */
+export const MAX_WORKFLOWS_TOLD = 100;
+export const MAX_SECRETS = 2;
+export const MAX_URL_LENGTH = 2_000;
+
 /** Ways to cancel a workflow's runs by an event: each is a row written with every run. */
 export const MAX_CANCEL_ON = 5;
 

@@ -21,6 +21,7 @@ import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
+import { Notifications } from "./notifications.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
 import { Workers } from "./workers.ts";
@@ -95,6 +96,7 @@ export class Client {
   readonly limits: StoredLimits;
   readonly events: Events;
   readonly filters: Filters;
+  readonly notifications: Notifications;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -111,6 +113,7 @@ export class Client {
     this.limits = new StoredLimits(this.http);
     this.events = new Events(this.http);
     this.filters = new Filters(this.http);
+    this.notifications = new Notifications(this.http);
   }
 
   /**

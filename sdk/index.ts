@@ -39,6 +39,12 @@ export type {
   WaitReason,
   Why,
 } from "../protocol/limit-bodies.ts";
+export type {
+  EndState,
+  Notification,
+  NotificationBody,
+  StoredNotification,
+} from "../protocol/notification-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
 export type { StartingFilter, StepFailure } from "../protocol/session.ts";
 export type {
@@ -80,6 +86,7 @@ export {
 } from "./errors.ts";
 export type { LabelOptions, Labels } from "./labels.ts";
 export type { LimitOptions, RateOptions } from "./limits.ts";
+export type { PutNotificationOptions } from "./notifications.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";

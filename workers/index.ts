@@ -6,6 +6,7 @@ import { everyMinute } from "./cron/every-minute.ts";
 import type { Environment } from "./environment.ts";
 
 export { DispatcherShard } from "../durable-objects/dispatcher-shard.ts";
+export { OwnWorker } from "./notifications/own-worker.ts";
 
 export default {
   fetch: app.fetch,

@@ -144,6 +144,10 @@ begin
   if p ? 'asked' then
     v_reply := v_reply || jsonb_build_object('asked', v1.classify_results(v_tenant, p->'asked'));
   end if;
+  if p ?| array['results', 'cancels'] and exists (select from v1.notification where tenant_id = v_tenant) then
+    v_ready := v_ready || v1.notify_ended(v_tenant, v_shard, v_at, v_ended || array(
+      select (f->>'run')::uuid from jsonb_array_elements(v_reply->'finished') f));
+  end if;
   if cardinality(v_ended) > 0 then
     v_reply := jsonb_set(v_reply, '{finished}', coalesce(v_reply->'finished', '[]')
                                                 || v1.read_finished(v_tenant, v_ended));

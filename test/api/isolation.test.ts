@@ -41,6 +41,7 @@ beforeAll(async () => {
   worker.say({ type: "drain" });
   session = worker.welcome?.session ?? "";
   runs = [first.id, (await owner.startRun({ workflow: SECRET })).id];
+  await owner.call("PUT", `/notifications/${SECRET}`, { url: `https://${SECRET}.test/` });
   const condition = { workflow: SECRET, expression: "input.none", payload: SECRET };
   filter = (await owner.call<{ id: string }>("POST", "/filters", condition)).body.id;
   const published = { key: SECRET, payload: { of: SECRET } };
@@ -153,6 +154,18 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
     });
     expect([status, body]).toEqual([201, { events: [], nextCursor: null }]);
   },
+  putNotification: async () => {
+    const body = { url: "https://taken-over.test/x" };
+    const { status } = await ask(other, "PUT", `/notifications/${SECRET}`, body);
+    expect(status).toBe(201); // one of its own, of the same name
+    const { body: kept } = await owner.call("GET", `/notifications/${SECRET}`);
+    expect(kept).toMatchObject({ url: `https://${SECRET}.test/` });
+    await renewOther();
+  },
+  listNotifications: () => seesNothing("/notifications"),
+  readNotification: () => isNotFound(`/notifications/${SECRET}`, "notification_not_found"),
+  deleteNotification: () =>
+    isUnknown("DELETE", `/notifications/${SECRET}`, "notification_not_found"),
   explainTask: async () => {
     for (const run of runs) {
       await isNotFound(`/tasks/${run.slice(0, 32)}0001/why`, "task_not_found");

@@ -16,6 +16,7 @@ import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
 import { filters } from "./filters.ts";
 import { limits } from "./limits.ts";
+import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
@@ -90,6 +91,7 @@ const resources = [
   workflows,
   filters,
   limits,
+  notifications,
   runs,
   tasks,
   cancellations,

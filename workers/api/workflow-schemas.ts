@@ -24,6 +24,7 @@ import {
   MAX_STEPS,
   MAX_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
+import { OWN_PREFIX } from "../../protocol/own-workflows.ts";
 import { LABEL_COMPARATORS, PAUSE_MODES, STICKINESS } from "../../protocol/states.ts";
 import { filterConditionSchema } from "./filter-schemas.ts";
 import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
@@ -173,7 +174,9 @@ const step = z
 
 export const definitionSchema = z
   .strictObject({
-    name,
+    name: name.refine((text) => !text.startsWith(OWN_PREFIX), {
+      message: `must not begin with ${OWN_PREFIX}, as Skein's own workflows do`,
+    }),
     description: z.string().max(10_000).exactOptional(),
     events: z.array(eventPattern).max(MAX_EVENT_KEYS).exactOptional(),
     filters: z.array(filterConditionSchema).max(MAX_DECLARED_FILTERS).exactOptional().openapi({
