@@ -48,7 +48,10 @@ function samples(): Record<string, Sample> {
       path: "/filters/try",
       body: { expression: "true", payload: "TEXT", event: { key: "sample" } },
     },
-    putNotification: { path: "/notifications/sample", body: { url: "https://a.test/TEXT" } },
+    putNotification: {
+      path: "/notifications/sample",
+      body: { url: "https://a.test/x", workflows: ["TEXT"] },
+    },
     pauseWorkflow: { path: "/workflows/sample/pause", body: { mode: "hold" } },
     cancelRun: { path: `/runs/${NO_RUN}/cancel`, body: { reason: "TEXT" } },
     cancelRuns: { path: "/runs/cancel", body: { metadata: { of: "TEXT" } } },
