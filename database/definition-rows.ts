@@ -42,6 +42,13 @@ export interface RetryPolicy {
   retryIf?: string;
 }
 
+/** What a task passes between its parents' end and the queue: its step's conditions. */
+export interface GateRow {
+  skipIf?: string;
+  runIf?: string;
+  cancelIf?: string;
+}
+
 export interface StepRow {
   name: string;
   action: string;
@@ -54,6 +61,8 @@ export interface StepRow {
   /** Absent: a failed attempt is the last. */
   retry?: RetryPolicy;
   dispatch?: StepDispatch;
+  /** Absent: its tasks are queued as soon as their parents have ended. */
+  gate?: GateRow;
 }
 
 /** A workflow version as a shard keeps it. */

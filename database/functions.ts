@@ -11,6 +11,7 @@ import type {
   CancelOnRow,
   DeclaredFilterRow,
   DefinitionsRow,
+  GateRow,
   LimitRow,
   RetryPolicy,
   StepDispatch,
@@ -85,6 +86,7 @@ export interface RegisterRequest {
     compensates?: number | undefined;
     retry?: RetryPolicy | undefined;
     dispatch?: StepDispatch | undefined;
+    gate?: GateRow | undefined;
   }[];
 }
 

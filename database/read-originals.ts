@@ -39,7 +39,7 @@ export interface StepNode {
   parents: number[];
 }
 
-/** Numbers of the steps that a run has completed, and of those that it has undone, or tried to. */
+/** Numbers of the steps that a run has completed or skipped, and of those that it has undone, or tried to. */
 export interface Progress {
   completed: number[];
   compensated: number[];
@@ -135,7 +135,7 @@ export async function readProgress(
       id: workflowRun.id,
       completed: numbers(
         sql`${dag.step}`,
-        sql`${dag.kind} = 'step' and ${task.state} = 'completed'`,
+        sql`${dag.kind} = 'step' and ${task.state} in ('completed', 'skipped')`,
       ),
       compensated: numbers(sql`${dag.compensates}`, sql`${dag.kind} = 'compensate'`),
     })

@@ -174,6 +174,7 @@ const OUTCOMES: Partial<Record<TaskErrorCode, AttemptOutcome>> = {
 const WITHOUT_ATTEMPT = new Set<TaskErrorCode>([
   "schedule_timeout",
   "invalid_key",
+  "condition_failed",
   "limit_held_by_parent",
 ]);
 

@@ -76,6 +76,7 @@ async function readTasks(
         worker: task.worker,
         startedAt: task.startedAt,
         shard: queueItem.shard,
+        queue: queueItem.action,
         lane: queueItem.lane,
       })
       .from(workflowRun)
@@ -102,13 +103,14 @@ async function readTasks(
   const [ofWorkflow] = runs;
   if (ofWorkflow === undefined) return undefined;
   const isHeld = timers.some(({ kind }) => kind === "release");
-  return rows.map(({ parents, shard, lane, ...row }) => ({
+  return rows.map(({ parents, shard, queue, lane, ...row }) => ({
     ...row,
     ...ofWorkflow,
     isHeld,
     parents: siblings.filter(({ step }) => parents.includes(step)).map(({ name }) => name),
     retryAt: timers.find(({ id, kind }) => id === row.id && kind === "retry")?.dueAt ?? null,
-    queued: shard === null || lane === null ? undefined : { shard, action: row.action, lane },
+    // One that is to be judged is in no action's queue.
+    queued: shard === null || !queue || lane === null ? undefined : { shard, action: queue, lane },
   }));
 }
 

@@ -60,7 +60,8 @@ export interface ResultRow {
   t: string;
   r: string;
   a: number;
-  s: AttemptOutcome;
+  /** `skipped`: there is no attempt, and never will be. */
+  s: AttemptOutcome | "skipped";
   o?: Json | undefined;
   e?: TaskError | undefined;
   w?: string | undefined;
@@ -308,7 +309,7 @@ export interface CommitReply {
   expiry?: number;
   asked?: Record<string, ResultClass>;
   ready?: ReadyRow[];
-  /** Actions that had tasks spilled to the queue, into lane 0. */
+  /** Actions that had tasks spilled to the queue, into lane 0; the empty one of tasks to be judged. */
   spilled?: string[];
   /** Lanes asked for by `take` that have tasks left in the queue. */
   more?: LaneRow[];

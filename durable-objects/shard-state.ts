@@ -5,6 +5,7 @@
 import { ExpressionCache } from "../expressions/cache.ts";
 import { CANCEL_CONDITION } from "../expressions/cancel-condition.ts";
 import { judgeRetry, RETRY_CONDITION } from "../expressions/retry-condition.ts";
+import { STEP_CONDITION } from "../expressions/step-condition.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Agenda } from "./dispatcher/agenda.ts";
 import { Backlog } from "./dispatcher/backlog.ts";
@@ -14,7 +15,11 @@ import { Handouts } from "./dispatcher/handouts.ts";
 import { leaseKey, Leases } from "./dispatcher/leases.ts";
 import { LimitBook } from "./dispatcher/limit-book.ts";
 import { createLimitExpressions } from "./dispatcher/limit-expressions.ts";
-import { MAX_CANCEL_CONDITIONS, MAX_RETRY_CONDITIONS } from "./dispatcher/limits.ts";
+import {
+  MAX_CANCEL_CONDITIONS,
+  MAX_RETRY_CONDITIONS,
+  MAX_STEP_CONDITIONS,
+} from "./dispatcher/limits.ts";
 import { Matching } from "./dispatcher/matching.ts";
 import { Outbox } from "./dispatcher/outbox.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
@@ -53,6 +58,7 @@ export class ShardState {
   readonly window = new ReadyWindow();
   readonly backlog = new Backlog(this.window);
   readonly cancelConditions = new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS);
+  readonly stepConditions = new ExpressionCache(STEP_CONDITION, MAX_STEP_CONDITIONS);
   readonly #retryConditions = new ExpressionCache(RETRY_CONDITION, MAX_RETRY_CONDITIONS);
 
   constructor(name: ShardName, storage: DurableObjectStorage, log: Logger) {

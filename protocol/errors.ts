@@ -140,6 +140,14 @@ export const TASK_ERRORS = {
     advice:
       "Mend the expression or give it a fallback; then replay the run with the active version.",
   },
+  skipped: {
+    title: "The step's conditions skipped the task",
+    advice: "Nothing: the run goes on without it. The message says which condition it was.",
+  },
+  condition_failed: {
+    title: "A condition of the step could not be evaluated for the task",
+    advice: "Mend the expression; then replay the run with the active version.",
+  },
   limit_held_by_parent: {
     title: "A run that this one is a child of holds a limit that it needs",
     advice: "Count children by a limit or key of their own, or start them detached.",

@@ -52,6 +52,14 @@ export interface StepDefinition extends ExecutionPolicy {
   parents?: string[];
   /** Milliseconds it may be queued each time before it fails. Default no limit, at most 30 days. */
   scheduleTimeoutMs?: number;
+  /**
+   * CEL over `input`, `metadata` and `parents`, the outputs of its parents by name; a parent that was
+   * skipped is not there. Judged once when they have all ended: `skipIf` true or `runIf` false, and the
+   * task is skipped, and its children go on without it; else `cancelIf` true cancels the run.
+   */
+  skipIf?: string;
+  runIf?: string;
+  cancelIf?: string;
   /** Limits that each of its attempts is under, at most 5. Default none. */
   limits?: LimitUse[];
   /** Slots that an attempt takes on its worker. Default 1. */

@@ -11,7 +11,7 @@ export const TASK_STATES = [
   "completed",
   "failed",
   "cancelled", // never to run: an ancestor failed, or its run was cancelled
-  "skipped", // never to run: its condition said so
+  "skipped", // never to run: its step's conditions said so
 ] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
@@ -36,6 +36,7 @@ export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 export const TASK_EVENTS = [
   "parents_completed",
   "parent_failed", // for good
+  "skipped", // by its step's conditions
   "started", // long enough ago to be recorded
   "completed",
   "failed", // or out of time, for good
@@ -73,7 +74,7 @@ export const TASK_TRANSITIONS: Record<TaskState, Next> = {
     parent_failed: "cancelled",
     cancelled: "cancelled",
   },
-  queued: { ...inHand, expired: "failed" },
+  queued: { ...inHand, skipped: "skipped", expired: "failed" },
   running: inHand,
   backoff: { ...ignored, due: "queued", cancelled: "cancelled" },
   completed: ignored,

@@ -56,6 +56,7 @@ export type {
   TaskState,
 } from "../protocol/states.ts";
 export type { CancelOnOptions } from "./cancel-on.ts";
+export type { ConditionOptions } from "./conditions.ts";
 export {
   Client,
   type ClientOptions,

@@ -4,6 +4,7 @@
  */
 import type { StepDefinition } from "../protocol/http.ts";
 import { MAX_SCHEDULE_TIMEOUT_MS } from "../protocol/limits.ts";
+import { checkedConditions, type ConditionOptions } from "./conditions.ts";
 import type { FailureContext, TaskContext } from "./context.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
@@ -22,6 +23,13 @@ export interface StepHandle<Name extends string = string, Output = unknown> {
   readonly "~output"?: Output;
 }
 
+/** What a step gives: nothing when it is skipped, if there is anything that may skip it. */
+export type OutputUnless<
+  Output,
+  SkipIf extends string | undefined,
+  RunIf extends string | undefined,
+> = [SkipIf, RunIf] extends [undefined, undefined] ? Output : Output | undefined;
+
 /** What a handler finds in `ctx.parents`: each parent's output under its name. */
 export type ParentOutputs<Parents extends readonly StepHandle[]> = {
   readonly [Parent in Parents[number] as Parent["name"]]: OutputOf<Parent>;
@@ -32,8 +40,11 @@ export interface StepOptions<
   Input,
   Parents extends readonly StepHandle[],
   Returned,
-> extends ExecutionOptions {
-  /** Steps whose outputs this one needs; it runs once all have completed. Default none. */
+  SkipIf extends string | undefined = string | undefined,
+  RunIf extends string | undefined = string | undefined,
+>
+  extends ExecutionOptions, ConditionOptions<SkipIf, RunIf> {
+  /** Steps whose outputs this one needs; it runs once all have ended well. Default none. */
   parents?: Parents | undefined;
   /**
    * How long it may be queued, each time it is, before it fails with `schedule_timeout`: for work
@@ -124,6 +135,7 @@ export function readStep<Input, Parents extends readonly StepHandle[], Returned>
     name,
     ...(parents.length === 0 ? {} : { parents: [...parents] }),
     ...executionPolicy(options, of),
+    ...checkedConditions(options, of),
     ...(scheduleTimeout === undefined
       ? {}
       : {

@@ -22,6 +22,7 @@ import {
   type Handler,
   type OnFailureOptions,
   readHandler,
+  type OutputUnless,
   readStep,
   type Step,
   type StepHandle,
@@ -139,10 +140,16 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
    *   run: async (ctx) => ({ parcel: await ship(ctx.parents.charge.receipt) }),
    * });
    */
-  step<const Name extends string, Returned, const Parents extends readonly StepHandle[] = []>(
+  step<
+    const Name extends string,
+    Returned,
+    const Parents extends readonly StepHandle[] = [],
+    SkipIf extends string | undefined = undefined,
+    RunIf extends string | undefined = undefined,
+  >(
     name: Name,
-    options: StepOptions<Value, Parents, Returned>,
-  ): StepHandle<Name, StepOutput<Awaited<Returned>>> {
+    options: StepOptions<Value, Parents, Returned, SkipIf, RunIf>,
+  ): StepHandle<Name, OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf>> {
     const { steps } = this.#shared;
     const which = `Step "${name}" of workflow "${this.name}"`;
     checkName(name, `A step of workflow "${this.name}"`);
@@ -161,7 +168,10 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
     const { step, handlers } = readStep(handle, parents, options, of);
     steps.set(name, step);
     for (const handler of handlers) this.#shared.handlers.set(handler.action, handler);
-    return step as StepHandle as StepHandle<Name, StepOutput<Awaited<Returned>>>;
+    return step as StepHandle as StepHandle<
+      Name,
+      OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf>
+    >;
   }
 
   /**

@@ -67,6 +67,9 @@ export const MAX_VERSIONS = 2_000;
 /** Conditions of retries that are kept compiled, at some 10 KB each. */
 export const MAX_RETRY_CONDITIONS = 200;
 
+/** Conditions of steps that are kept compiled. */
+export const MAX_STEP_CONDITIONS = 500;
+
 /** Conditions of events that cancel runs that are kept compiled. */
 export const MAX_CANCEL_CONDITIONS = 200;
 

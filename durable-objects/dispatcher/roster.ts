@@ -4,6 +4,7 @@
  */
 import type { LabelRequest } from "../../protocol/limit-bodies.ts";
 import type { LabelComparator } from "../../protocol/states.ts";
+import { UNJUDGED } from "./gates.ts";
 import type { ReadyTask } from "./lane.ts";
 import type { LeaseKey } from "./leases.ts";
 import type { Placing } from "./needs.ts";
@@ -205,6 +206,7 @@ export class Roster {
 
   /** Whether a session that is there now could ever take a task of this action. */
   isServed(action: string): boolean {
+    if (action === UNJUDGED) return true; // the shard itself sees to them
     for (const session of this.#byAction.get(action) ?? []) {
       if (session.isTaking) return true;
     }

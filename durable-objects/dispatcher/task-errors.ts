@@ -12,6 +12,8 @@ const ERROR_NAMES: Partial<Record<TaskErrorCode, string>> = {
   cancelled: "Cancelled",
   limit_full: "LimitFull",
   invalid_key: "InvalidKey",
+  skipped: "Skipped",
+  condition_failed: "ConditionFailed",
   limit_held_by_parent: "LimitHeldByParent",
   rate_limited: "RateLimited",
 };

@@ -18,6 +18,7 @@ import type {
   UnlinedRow,
   WakeRow,
 } from "../../database/rows.ts";
+import type { StepRow } from "../../database/definition-rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { ReadyTask } from "./lane.ts";
 
@@ -93,6 +94,11 @@ export function runOf(transition: Transition): string | undefined {
     default:
       return transition.row.r;
   }
+}
+
+/** Whether a step is ready when its run starts; what is under conditions is judged first. */
+export function isReadyFirst({ isRoot, gate }: StepRow): boolean {
+  return isRoot && gate === undefined;
 }
 
 /** Whether a run's first tasks are ready with its start, and known without asking. */

@@ -22,7 +22,8 @@
 --              k: idempotency key, i: input, m: metadata, s: [[step to spill, lane]], pr: priority, u: run timeout (ms),
 --              h: held, c: cancelled by events, f: filter, fp: its payload, ro: replay of, ru: [steps whose outputs are reused]}]
 --   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began,
---              f: finished, d: when the next attempt is due, x: lost once too often}]
+--              f: finished, d: when the next attempt is due, x: lost once too often}]; with outcome
+--             `skipped` of a task that its step's conditions have skipped
 --   started   [{t, r, a, w, b}]  attempts that run long
 --   logs      [{t, a, n: first number, l: [{level, message, fields, at}]}]
 --   asked     [{t, a}]  attempts to classify, nothing more

@@ -3,7 +3,8 @@
 --
 -- Called by  commit, take_ready and take_expired, in a statement after the one that made the tasks
 --            ready, so that it sees the parents' outputs.
--- A spilled task goes to lane 0, unless the queue has it already: the shard sorts it when it takes it.
+-- A spilled task goes to lane 0, unless the queue has it already: the shard sorts it when it takes it. One
+-- whose conditions have not been judged is in no action's room and no action's queue, but in that of ''.
 --
 -- p_room     {default, actions: {action: n}, bytes}; null: hand out everything. The task that goes
 --            beyond the bytes is the last: one that is larger than all the room must start some day.
@@ -18,9 +19,11 @@ language plpgsql as $$
 begin
   with candidate as (
     select t.id, r.id as run_id, r.version_id, t.step, t.attempt, t.failures, t.rescues,
-           floor(extract(epoch from t.queued_at) * 1000)::bigint as queued_at, d.kind, d.action, d.parents,
+           floor(extract(epoch from t.queued_at) * 1000)::bigint as queued_at, d.kind, d.parents,
+           case when d.gate is not null and t.attempt = 0 then '' else d.action end as action,
            r.input, r.metadata, r.priority, r.filter_id, r.filter_payload, r.parent_id, r.parent_key, d.dispatch->>'sticky' as sticky,
-           row_number() over (partition by d.action order by t.id) as position
+           row_number() over (partition by case when d.gate is not null and t.attempt = 0 then '' else d.action end
+                              order by t.id) as position
       from unnest(p_tasks) u(id)
       join v1.task t on t.id = u.id and t.state in ('queued', 'running')
       join v1.workflow_run r on r.id = v1.run_id(u.id) and r.tenant_id is not distinct from p_tenant_id
@@ -63,7 +66,7 @@ begin
   if cardinality(handed) < cardinality(p_tasks) and p_room is not null then
     with queued as (
       insert into v1.queue_item (tenant_id, shard, action, task_id, expires_at)
-        select p_tenant_id, p_shard, d.action, t.id,
+        select p_tenant_id, p_shard, case when d.gate is not null and t.attempt = 0 then '' else d.action end, t.id,
                t.queued_at + d.schedule_timeout_ms * interval '1 millisecond'
           from unnest(p_tasks) u(id)
           join v1.task t on t.id = u.id and t.state in ('queued', 'running')

@@ -8,8 +8,8 @@
 --            changed: resolve the workflow again), or the id of the run that had the key first;
 --            known: [run] of those that an earlier sending had started, whose tasks are elsewhere by now;
 --            handed: the ready tasks that the shard keeps. Those it lists to spill go to the queue
---            (has_spilled); ready: those of replays and children, of which the shard doesn't know what
---            they are given; timed: runs that may have been given a timer, now or by an earlier sending.
+--            (has_spilled); ready: those under conditions, and those of replays and children, of which the
+--            shard doesn't know what they are given; timed: runs that may have been given a timer, now or by an earlier sending.
 drop function if exists v1.start_runs(uuid, smallint, timestamptz, bigint, jsonb, jsonb);
 create or replace function v1.start_runs(
   p_tenant_id uuid, p_shard smallint, p_at timestamptz, p_definitions bigint, p_starts jsonb,
@@ -61,7 +61,7 @@ begin
     select v1.task_id(x.id, d.step) as id, d.step, d.action, cardinality(d.children) as children,
            case when x.ru is null then cardinality(d.parents)
                 else (select count(*) from unnest(d.parents) p(step) where p.step <> all (x.ru)) end as pending,
-           d.schedule_timeout_ms, coalesce(x.h, false) as is_held,
+           d.schedule_timeout_ms, coalesce(x.h, false) as is_held, d.gate is not null as is_gated,
            (select (spill->>1)::bigint from jsonb_array_elements(x.s) spill where (spill->>0)::smallint = d.step) as lane
       from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[])
       join v1.dag d on d.version_id = x.v
@@ -77,16 +77,16 @@ begin
       select p_tenant_id, p_shard, action, lane, id, p_at + schedule_timeout_ms * interval '1 millisecond'
         from planned where pending = 0 and lane is not null and not is_held
   )
-  select coalesce(array_agg(id) filter (where lane is null and not is_held), '{}'),
+  select coalesce(array_agg(id) filter (where lane is null and not is_held and not is_gated), '{}'),
+         coalesce(array_agg(id) filter (where not is_held and is_gated), '{}'),
          coalesce(bool_or(lane is not null), false), bool_or(is_held)
-    into handed, has_spilled, v_are_held from planned where pending = 0;
-  ready := '{}';
+    into handed, ready, has_spilled, v_are_held from planned where pending = 0;
   if p_are_children then
-    ready := handed;
+    ready := ready || handed;
     handed := '{}';
   elsif v_replays is not null then
     perform v1.reuse_tasks(v_replays);
-    ready := array(select id from unnest(handed) u(id) where v1.run_id(id) = any (v_replays));
+    ready := ready || array(select id from unnest(handed) u(id) where v1.run_id(id) = any (v_replays));
     handed := array(select id from unnest(handed) u(id) where v1.run_id(id) <> all (v_replays));
   end if;
 

@@ -28,6 +28,7 @@ import {
   lost,
   putBack,
   retried,
+  skipped,
   woken,
 } from "./rows.ts";
 import { openPool, type StartedRun, TestShard } from "./support.ts";
@@ -135,6 +136,8 @@ function happen(
   switch (event) {
     case "parents_completed":
       return shard.commit({ results: [completed(parent)] });
+    case "skipped":
+      return shard.commit({ results: [skipped(child)] });
     case "parent_failed":
       return shard.commit({ results: [failed(parent)] });
     case "started":

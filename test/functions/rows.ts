@@ -58,6 +58,11 @@ export function expired(task: string, attempt = 1): ResultRow {
   return unbegun(task, "schedule_timeout", attempt);
 }
 
+/** By its step's conditions. */
+export function skipped(task: string): ResultRow {
+  return { t: task, r: runIdOf(task), a: 1, s: "skipped", e: error("skipped") };
+}
+
 /** Failed by the shard, without an attempt. */
 export function unbegun(task: string, code: TaskErrorCode, attempt = 1): ResultRow {
   return { t: task, r: runIdOf(task), a: attempt, s: "failed", e: error(code) };

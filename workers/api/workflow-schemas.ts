@@ -147,12 +147,28 @@ const labels = z.record(name, label).refine((asked) => Object.keys(asked).length
   message: `has more labels than the ${MAX_LABELS} that a worker may have`,
 });
 
+const condition = (description: string, example: string) =>
+  expression.exactOptional().openapi({ description, example });
+
+const conditions = {
+  skipIf: condition(
+    "CEL over `input`, `metadata` and `parents`, the outputs of its parents by name, but of those that were skipped. Judged when they have all ended: true skips the task, and its children go on without it.",
+    "parents.check.amount < 10",
+  ),
+  runIf: condition("As `skipIf`, but it is false that skips the task.", "has(parents.check)"),
+  cancelIf: condition(
+    "As `skipIf`, of a task that is not skipped: true cancels the run.",
+    "parents.check.isFraud",
+  ),
+};
+
 const step = z
   .strictObject({
     name,
     action: action.exactOptional(),
     parents: z.array(name).max(MAX_STEPS).exactOptional(),
     ...policy,
+    ...conditions,
     scheduleTimeoutMs: duration(
       MAX_SCHEDULE_TIMEOUT_MS,
       "Milliseconds it may be queued each time before it fails. Default no limit.",
