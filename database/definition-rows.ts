@@ -5,7 +5,7 @@
 import type { Backoff } from "../protocol/http.ts";
 import type { Json } from "../protocol/json.ts";
 import type { LabelRequest, LimitUse, PutLimit } from "../protocol/limit-bodies.ts";
-import type { PauseMode, StepKind, Stickiness } from "../protocol/states.ts";
+import type { PauseMode, StepKind, Stickiness, TimeoutChoice } from "../protocol/states.ts";
 
 /** A tenant's stored limits, with the number that each change raises. */
 export interface LimitsRow {
@@ -42,11 +42,29 @@ export interface RetryPolicy {
   retryIf?: string;
 }
 
-/** What a task passes between its parents' end and the queue: its step's conditions. */
+/** What a task passes between its parents' end and the queue: its step's conditions, and its wait. */
 export interface GateRow {
   skipIf?: string;
   runIf?: string;
   cancelIf?: string;
+  wait?: WaitRow;
+}
+
+/** What a task waits for: all conditions of one of the sets, or the end of its time. */
+export interface WaitRow {
+  conditions: AwaitedRow[];
+  /** Conditions as bits, by their numbers. */
+  sets: number[];
+  timeoutMs?: number;
+  onTimeout?: TimeoutChoice;
+}
+
+/** An event or a sleep; `n` is its number, from 0. */
+export type AwaitedRow = AwaitedEventRow | { n: number; sleepMs: number };
+
+export interface AwaitedEventRow extends Omit<CancelOnRow, "number"> {
+  n: number;
+  withinMs?: number;
 }
 
 export interface StepRow {
@@ -75,7 +93,7 @@ export interface VersionRow {
   steps: StepRow[];
 }
 
-/** An event that cancels a version's runs, as a run's start writes it down. */
+/** An event that cancels a version's runs, as a run's start writes it down; one that is waited for likewise. */
 export interface CancelOnRow {
   /** From 1. */
   number: number;
@@ -125,8 +143,8 @@ export interface DefinitionsRow {
   filters: FilterRow[];
   areAllFilters: boolean;
   deletedFilters: string[];
-  /** Events that cancel runs of any version, with the paths of `CancelOnRow`. */
-  awaited: { event: string; path: string[] }[];
+  /** Events that cancel runs of any version, or that tasks wait for, with the paths of `CancelOnRow`. */
+  awaited: { event: string; path: string[]; isLookedBackAt?: true }[];
 }
 
 export interface ActiveVersionRow {

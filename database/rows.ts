@@ -6,7 +6,17 @@ import type { LimitsRow } from "./definition-rows.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
-import type { LogLine, StartingFilter, StepFailure } from "../protocol/session.ts";
+import type { LogLine, StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
+import type {
+  LookedRow,
+  LookRow,
+  MatchedRow,
+  MatchPage,
+  MatchRow,
+  MeetRow,
+  PastPage,
+  WaitingRow,
+} from "./match-rows.ts";
 import type { AttemptOutcome, RunState, TimerKind } from "../protocol/states.ts";
 
 export interface EventRow {
@@ -25,6 +35,8 @@ export interface EventRow {
   f?: { f: string; e: EvaluationError }[] | undefined;
   /** Where in it the values are by which runs that wait for it are found; absent: none wait. */
   c?: { p: string[] }[] | undefined;
+  /** A wait that begins in the same moment may look back for it. */
+  l?: true | undefined;
 }
 
 export interface StartRow {
@@ -108,21 +120,6 @@ export interface SpawnRow {
   c: { k: string; id: string; w: string; i: Json; m: Metadata; x: boolean }[];
 }
 
-/** An event of which to list the runs that wait for it: those after run `r` and its number `n`. */
-export interface MatchRow {
-  e: string;
-  r?: string;
-  n?: number;
-  /** How many at most, and in how many bytes. */
-  l: number;
-  b: number;
-}
-
-/** An event whose runs have been seen to: its timer goes. */
-export interface MatchedRow {
-  e: string;
-}
-
 /** A run that holds limits since a task of it was given out: its others wait for them no more. */
 export interface UnlinedRow {
   r: string;
@@ -190,6 +187,11 @@ export interface CommitRequest {
   spawns?: SpawnRow[];
   matches?: MatchRow[];
   matched?: MatchedRow[];
+  waits?: WaitingRow[];
+  meets?: MeetRow[];
+  elapses?: WaitingRow[];
+  looks?: LookRow[];
+  looked?: LookedRow[];
   /** Take as many tasks that have been queued for too long. */
   expired?: number;
   /** List as many of the soonest timers. */
@@ -230,9 +232,11 @@ export interface ReadyRow {
   filter?: StartingFilter | null;
   /** Only of a step that sees to a failed run. */
   failed?: StepFailure[] | null;
+  /** How its wait has ended; absent: it has not waited. */
+  waited?: Waited | null;
 }
 
-/** Something a shard must do at a moment: `retry` is of a task, `match` of an event, the others of a run. */
+/** Something a shard must do at a moment: of a task, an event or a run, as TIMER_KINDS tells. */
 export interface TimerRow {
   id: string;
   k: TimerKind;
@@ -259,27 +263,6 @@ export interface SpawnedRow {
   finished?: FinishedRow;
 }
 
-/** A run that may wait for an event: its condition, input and metadata. */
-export interface CandidateRow {
-  r: string;
-  /** Which of the run's conditions, from 1. */
-  n: number;
-  c: string;
-  i: Json;
-  m: Metadata;
-}
-
-/** An event, and some of the runs that may wait for it. */
-export interface MatchPage {
-  e: string;
-  k: string;
-  p: Json;
-  m: Metadata;
-  runs: CandidateRow[];
-  /** There may be more after the last. */
-  more: boolean;
-}
-
 export type ResultClass = "recorded" | "stale" | "gone";
 
 export interface CommitReply {
@@ -301,6 +284,8 @@ export interface CommitReply {
   spawned?: SpawnedRow[];
   /** In answer to `matches`; nothing of an event that is not there. */
   matches?: MatchPage[];
+  /** In answer to `looks`; nothing of a wait that looks back no more. */
+  looks?: PastPage[];
   /** Timers that were set at this shard, now or by an earlier sending. */
   timers?: TimerRow[];
   /** The soonest timers of the shard, when they were asked for. */

@@ -19,7 +19,7 @@ import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
-import type { LogLine } from "../protocol/session.ts";
+import type { LogLine, MetCondition } from "../protocol/session.ts";
 import {
   ATTEMPT_OUTCOMES,
   PAUSE_MODES,
@@ -28,7 +28,7 @@ import {
   TASK_STATES,
   TIMER_KINDS,
 } from "../protocol/states.ts";
-import type { CancelOnRow, DeclaredFilterRow } from "./definition-rows.ts";
+import type { CancelOnRow, DeclaredFilterRow, GateRow } from "./definition-rows.ts";
 
 const v1 = pgSchema("v1");
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -73,6 +73,7 @@ export const dag = v1.table(
     timeoutMs: integer("timeout_ms").notNull(),
     kind: stepKind("kind").notNull(),
     compensates: smallint("compensates"),
+    gate: jsonb("gate").$type<GateRow>(),
   },
   (table) => [primaryKey({ columns: [table.versionId, table.step] })],
 );
@@ -159,6 +160,17 @@ export const task = v1.table("task", {
   step: smallint("step").notNull(),
   worker: text("worker"),
   error: jsonb("error").$type<TaskError>(),
+});
+
+export const taskWait = v1.table("task_wait", {
+  taskId: uuid("task_id").primaryKey(),
+  beganAt: time("began_at").notNull(),
+  timesOutAt: time("times_out_at"),
+  endedAt: time("ended_at"),
+  isMet: boolean("is_met"),
+  /** The conditions that have been met, as bits. */
+  met: integer("met").notNull(),
+  found: jsonb("found").$type<MetCondition[]>().notNull(),
 });
 
 export const taskAttempt = v1.table(

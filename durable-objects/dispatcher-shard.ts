@@ -13,6 +13,7 @@ import type { TaskError } from "../protocol/errors.ts";
 import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
+import { runIdOf } from "../protocol/ids.ts";
 import { PING, PONG, SUBPROTOCOL, type TaskFrame } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
@@ -312,11 +313,15 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
 
   /** What was to happen by now becomes part of the next commit. */
   #fireTimers(now: number): void {
-    const { agenda, committer, matching } = this.#state;
+    const { agenda, committer, matching, looking } = this.#state;
+    const elapsed: string[] = [];
     for (const timer of agenda.take(now)) {
       if (isRunTimer(timer)) committer.add(transitionOf(timer));
-      else matching.add(timer.id);
+      else if (timer.k === "match") matching.add(timer.id);
+      else if (timer.k === "look") looking.add(timer.id);
+      else elapsed.push(timer.id);
     }
+    for (const task of elapsed) this.#matches.elapse(task, runIdOf(task));
     this.#matches.begin();
   }
 

@@ -38,6 +38,7 @@ export type RefusalCode =
   | "schedule_timeout"
   | "invalid_key"
   | "condition_failed"
+  | "wait_timeout"
   | "limit_held_by_parent";
 
 /** Said of a task that is given to no further worker. */

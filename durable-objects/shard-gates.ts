@@ -21,11 +21,15 @@ export class ShardGates {
 
   /** Whether the task goes on to a worker now. */
   admits(task: ReadyTask, step: string, gate: GateRow): boolean {
-    const { input, metadata, parents } = task;
-    const verdict = judgeGate(gate, { input, metadata, parents }, this.#state.stepConditions);
+    const { input, metadata, parents, waited } = task;
+    const data = { input, metadata, parents };
+    const verdict = judgeGate(gate, data, waited ?? undefined, this.#state.stepConditions);
     switch (verdict.kind) {
       case "pass":
         return true;
+      case "wait":
+        this.#state.committer.add({ kind: "wait", row: { t: task.id, r: task.run }, bytes: 0 });
+        return false;
       case "skip":
         this.#skip(task, verdict.why);
         return false;
@@ -33,7 +37,7 @@ export class ShardGates {
         this.#cancel(task, `The run was cancelled by step "${step}": ${verdict.why}`);
         return false;
       case "fail":
-        this.#attempts.refuse(task, "condition_failed", verdict.why);
+        this.#attempts.refuse(task, verdict.code, verdict.why);
         return false;
     }
   }

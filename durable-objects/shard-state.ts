@@ -6,6 +6,7 @@ import { ExpressionCache } from "../expressions/cache.ts";
 import { CANCEL_CONDITION } from "../expressions/cancel-condition.ts";
 import { judgeRetry, RETRY_CONDITION } from "../expressions/retry-condition.ts";
 import { STEP_CONDITION } from "../expressions/step-condition.ts";
+import { WAIT_CONDITION } from "../expressions/wait-condition.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Agenda } from "./dispatcher/agenda.ts";
 import { Backlog } from "./dispatcher/backlog.ts";
@@ -17,12 +18,16 @@ import { LimitBook } from "./dispatcher/limit-book.ts";
 import { createLimitExpressions } from "./dispatcher/limit-expressions.ts";
 import {
   MAX_CANCEL_CONDITIONS,
+  MAX_LOOKING,
+  MAX_MATCHING,
   MAX_RETRY_CONDITIONS,
   MAX_STEP_CONDITIONS,
+  MAX_WAIT_CONDITIONS_KEPT,
 } from "./dispatcher/limits.ts";
-import { Matching } from "./dispatcher/matching.ts";
+import { firstLook, firstMatches } from "./dispatcher/matching.ts";
 import { Outbox } from "./dispatcher/outbox.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
+import { Paging } from "./dispatcher/paging.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
 import { Permits } from "./dispatcher/permits.ts";
 import type { Failure } from "./dispatcher/retries.ts";
@@ -46,7 +51,8 @@ export class ShardState {
   readonly handouts = new Handouts();
   readonly leases = new Leases();
   readonly limitExpressions = createLimitExpressions();
-  readonly matching = new Matching();
+  readonly looking = new Paging(MAX_LOOKING, firstLook);
+  readonly matching = new Paging(MAX_MATCHING, firstMatches);
   readonly outbox = new Outbox();
   readonly pendingCalls = new PendingCalls();
   readonly permits = new Permits();
@@ -57,7 +63,10 @@ export class ShardState {
   readonly waiters = new Waiters();
   readonly window = new ReadyWindow();
   readonly backlog = new Backlog(this.window);
-  readonly cancelConditions = new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS);
+  readonly matchConditions = {
+    cancel: new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS),
+    wait: new ExpressionCache(WAIT_CONDITION, MAX_WAIT_CONDITIONS_KEPT),
+  };
   readonly stepConditions = new ExpressionCache(STEP_CONDITION, MAX_STEP_CONDITIONS);
   readonly #retryConditions = new ExpressionCache(RETRY_CONDITION, MAX_RETRY_CONDITIONS);
 

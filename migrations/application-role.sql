@@ -40,7 +40,7 @@ grant execute on function
 
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
-  v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line,
+  v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
   v1."limit", v1.queue_item, v1.filter, v1.filter_failure
   to skein_application;
 -- Not its secrets.

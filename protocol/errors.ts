@@ -148,6 +148,10 @@ export const TASK_ERRORS = {
     title: "A condition of the step could not be evaluated for the task",
     advice: "Mend the expression; then replay the run with the active version.",
   },
+  wait_timeout: {
+    title: "What the task waited for did not come in time",
+    advice: "See why it did not come, or say with onTimeout what is to happen then.",
+  },
   limit_held_by_parent: {
     title: "A run that this one is a child of holds a limit that it needs",
     advice: "Count children by a limit or key of their own, or start them detached.",

@@ -16,6 +16,7 @@ import type {
   Stickiness,
   TaskState,
 } from "./states.ts";
+import type { TaskWait, WaitFor } from "./wait-bodies.ts";
 
 /** How long to wait between a failed attempt and the next: `initialMs · factorⁿ`, at most `maxMs`. */
 export interface Backoff {
@@ -60,6 +61,8 @@ export interface StepDefinition extends ExecutionPolicy {
   skipIf?: string;
   runIf?: string;
   cancelIf?: string;
+  /** What its tasks wait for once their parents have ended and its conditions let them. Default nothing. */
+  waitFor?: WaitFor;
   /** Limits that each of its attempts is under, at most 5. Default none. */
   limits?: LimitUse[];
   /** Slots that an attempt takes on its worker. Default 1. */
@@ -175,6 +178,8 @@ export interface Task {
   finishedAt: string | null;
   /** When its backoff is over, else null. */
   retryAt: string | null;
+  /** Its wait for what its step's `waitFor` says, once that has begun, else null. */
+  waited: TaskWait | null;
   /** Runs that its handler has started. */
   children: { key: string; run: string; isDetached: boolean }[];
 }

@@ -94,6 +94,13 @@ export const MAX_URL_LENGTH = 2_000;
 /** Ways to cancel a workflow's runs by an event: each is a row written with every run. */
 export const MAX_CANCEL_ON = 5;
 
+/** Events and sleeps that one step waits for: the ways to combine them are written out, 36 at most. */
+export const MAX_WAIT_CONDITIONS = 10;
+
+/** Milliseconds that a wait's sleep and its timeout take at most, and that it looks back. */
+export const MAX_WAIT_MS = 365 * 86_400_000;
+export const MAX_LOOK_BACK_MS = 7 * 86_400_000; // every event of the key since then may be gone through
+
 /** Characters of an idempotency key. */
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
 

@@ -4,6 +4,7 @@
  */
 import type { StepDefinition } from "../protocol/http.ts";
 import { checkedExpression } from "./expression.ts";
+import { checkedWaitFor, type WaitForOptions } from "./wait-for.ts";
 
 /**
  * What a step's parents must have given for it to run. CEL over `input`, `metadata` and `parents`, the
@@ -19,6 +20,7 @@ import { checkedExpression } from "./expression.ts";
 export interface ConditionOptions<
   SkipIf extends string | undefined = string | undefined,
   RunIf extends string | undefined = string | undefined,
+  Wait extends WaitForOptions | undefined = WaitForOptions | undefined,
 > {
   /** True: the task is skipped. */
   skipIf?: SkipIf;
@@ -26,6 +28,8 @@ export interface ConditionOptions<
   runIf?: RunIf;
   /** True: the run is cancelled. Not asked of a task that is skipped. */
   cancelIf?: string | undefined;
+  /** What it waits for before it is queued, once its conditions let it. Default nothing. */
+  waitFor?: Wait;
 }
 
 const EXAMPLES = {
@@ -44,5 +48,6 @@ export function checkedConditions(
     if (source === undefined) continue;
     checked[name] = checkedExpression(source, `${name} of ${of}`, EXAMPLES[name]);
   }
+  if (options.waitFor !== undefined) checked.waitFor = checkedWaitFor(options.waitFor, of);
   return checked;
 }

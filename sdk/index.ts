@@ -30,6 +30,7 @@ export type {
   WorkflowDefinition,
   WorkflowVersion,
 } from "../protocol/http.ts";
+export type { TaskWait } from "../protocol/wait-bodies.ts";
 export type {
   LabelRequest,
   LimitHolder,
@@ -46,7 +47,7 @@ export type {
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
-export type { StartingFilter, StepFailure } from "../protocol/session.ts";
+export type { MetCondition, StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
 export type {
   LimitStrategy,
   PauseMode,
@@ -54,6 +55,7 @@ export type {
   StepKind,
   Stickiness,
   TaskState,
+  TimeoutChoice,
 } from "../protocol/states.ts";
 export type { CancelOnOptions } from "./cancel-on.ts";
 export type { ConditionOptions } from "./conditions.ts";
@@ -108,6 +110,13 @@ export type {
   StepHandle,
   StepOptions,
 } from "./step.ts";
+export type {
+  Awaitable,
+  AwaitedEvent,
+  AwaitedSleep,
+  WaitForOptions,
+  WaitTimeoutOptions,
+} from "./wait-for.ts";
 export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-limits.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";

@@ -2,7 +2,6 @@
  * What TypeScript's values become once JSON has carried them. Only types: it must cost nothing when
  * the program runs, and little when it is checked.
  */
-
 import type { Json } from "../protocol/json.ts";
 
 /**

@@ -13,6 +13,7 @@ import { checkedLabelRequests, type LabelOptions } from "./labels.ts";
 import { checkedLimits, checkedStepSlots, type LimitOptions } from "./limits.ts";
 import { checkAction } from "./names.ts";
 import { type ExecutionOptions, executionPolicy } from "./policy.ts";
+import type { WaitForOptions } from "./wait-for.ts";
 
 /** A step, to be named as a parent or as the one whose output is the run's result. */
 export interface StepHandle<Name extends string = string, Output = unknown> {
@@ -28,7 +29,12 @@ export type OutputUnless<
   Output,
   SkipIf extends string | undefined,
   RunIf extends string | undefined,
-> = [SkipIf, RunIf] extends [undefined, undefined] ? Output : Output | undefined;
+  Wait,
+> = [SkipIf, RunIf] extends [undefined, undefined]
+  ? Wait extends { onTimeout: "skip" }
+    ? Output | undefined
+    : Output
+  : Output | undefined;
 
 /** What a handler finds in `ctx.parents`: each parent's output under its name. */
 export type ParentOutputs<Parents extends readonly StepHandle[]> = {
@@ -42,8 +48,9 @@ export interface StepOptions<
   Returned,
   SkipIf extends string | undefined = string | undefined,
   RunIf extends string | undefined = string | undefined,
+  Wait extends WaitForOptions | undefined = WaitForOptions | undefined,
 >
-  extends ExecutionOptions, ConditionOptions<SkipIf, RunIf> {
+  extends ExecutionOptions, ConditionOptions<SkipIf, RunIf, Wait> {
   /** Steps whose outputs this one needs; it runs once all have ended well. Default none. */
   parents?: Parents | undefined;
   /**

@@ -28,6 +28,7 @@ import {
   type StepHandle,
   type StepOptions,
 } from "./step.ts";
+import type { WaitForOptions } from "./wait-for.ts";
 
 type AnySchema = StandardSchemaV1<unknown, unknown>;
 
@@ -146,10 +147,11 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
     const Parents extends readonly StepHandle[] = [],
     SkipIf extends string | undefined = undefined,
     RunIf extends string | undefined = undefined,
+    const Wait extends WaitForOptions | undefined = undefined,
   >(
     name: Name,
-    options: StepOptions<Value, Parents, Returned, SkipIf, RunIf>,
-  ): StepHandle<Name, OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf>> {
+    options: StepOptions<Value, Parents, Returned, SkipIf, RunIf, Wait>,
+  ): StepHandle<Name, OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf, Wait>> {
     const { steps } = this.#shared;
     const which = `Step "${name}" of workflow "${this.name}"`;
     checkName(name, `A step of workflow "${this.name}"`);
@@ -170,7 +172,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
     for (const handler of handlers) this.#shared.handlers.set(handler.action, handler);
     return step as StepHandle as StepHandle<
       Name,
-      OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf>
+      OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf, Wait>
     >;
   }
 

@@ -35,6 +35,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "expressions",
     "database/rows.ts",
     "database/definition-rows.ts",
+    "database/match-rows.ts",
   ],
   "durable-objects": [
     "protocol",

@@ -61,7 +61,7 @@ export function taskFrame(
   step: StepRow,
   shard: number,
 ): TaskFrame {
-  const { id, run, attempt, input, parents, metadata, queuedAt, filter, failed } = task;
+  const { id, run, attempt, input, parents, metadata, queuedAt, filter, failed, waited } = task;
   return {
     type: "task",
     task: id,
@@ -83,5 +83,6 @@ export function taskFrame(
     }),
     ...(filter && { filter }),
     ...(failed && { failures: failed }),
+    ...(waited && { waited }),
   };
 }

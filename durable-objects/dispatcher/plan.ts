@@ -78,6 +78,22 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
       case "spawn":
         (request.spawns ??= []).push(transition.row);
         break;
+      case "wait":
+        (request.waits ??= []).push(transition.row);
+        ended.push(transition.row.t);
+        break;
+      case "meet":
+        (request.meets ??= []).push(transition.row);
+        break;
+      case "elapse":
+        (request.elapses ??= []).push(transition.row);
+        break;
+      case "look":
+        (request.looks ??= []).push(transition.row);
+        break;
+      case "looked":
+        (request.looked ??= []).push(transition.row);
+        break;
       case "match":
         (request.matches ??= []).push(transition.row);
         break;
@@ -192,6 +208,8 @@ function readiedBy(batch: Transition[], now: number, { versions }: PlanParts): M
           if (isWanted) want(step);
         }
       }
+    } else if (transition.kind === "meet" || transition.kind === "elapse") {
+      wantAction(UNJUDGED);
     } else if (transition.kind === "result") {
       const { row, version: id, step } = transition;
       const steps = versions.find(id)?.steps ?? [];

@@ -14,6 +14,7 @@ const ERROR_NAMES: Partial<Record<TaskErrorCode, string>> = {
   invalid_key: "InvalidKey",
   skipped: "Skipped",
   condition_failed: "ConditionFailed",
+  wait_timeout: "WaitTimeout",
   limit_held_by_parent: "LimitHeldByParent",
   rate_limited: "RateLimited",
 };

@@ -7,8 +7,6 @@ import type {
   CommitReply,
   EventRow,
   LogRow,
-  MatchedRow,
-  MatchRow,
   ParkRow,
   ReleaseRow,
   ResultRow,
@@ -18,6 +16,14 @@ import type {
   UnlinedRow,
   WakeRow,
 } from "../../database/rows.ts";
+import type {
+  LookedRow,
+  LookRow,
+  MatchedRow,
+  MatchRow,
+  MeetRow,
+  WaitingRow,
+} from "../../database/match-rows.ts";
 import type { StepRow } from "../../database/definition-rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { ReadyTask } from "./lane.ts";
@@ -68,6 +74,11 @@ export type Transition =
       refused: (error: unknown) => void;
     }
   | { kind: "spawn"; row: SpawnRow; bytes: number; session: string }
+  | { kind: "wait"; row: WaitingRow; bytes: number }
+  | { kind: "elapse"; row: WaitingRow; bytes: number }
+  | { kind: "meet"; row: MeetRow; bytes: number; landed: () => void; refused: () => void }
+  | { kind: "look"; row: LookRow; bytes: number }
+  | { kind: "looked"; row: LookedRow; bytes: number }
   | { kind: "match"; row: MatchRow; bytes: number }
   | { kind: "matched"; row: MatchedRow; bytes: number }
   | { kind: "started"; row: StartedRow; bytes: number }
@@ -87,6 +98,8 @@ export function runOf(transition: Transition): string | undefined {
     case "start":
     case "match":
     case "matched":
+    case "look":
+    case "looked":
     case "ask":
       return undefined;
     case "log":

@@ -1,5 +1,5 @@
--- What events and calls can start, and which events can cancel, also runs of versions that are no longer
--- active; with the number that a commit is checked against.
+-- What events and calls can start, and which events can cancel or are waited for, also by runs of versions
+-- that are no longer active; with the number that a commit is checked against.
 --
 -- Called by  the edge Worker, once an isolate and after a commit was refused as stale.
 -- p_since    the number that the isolate knows: of stored filters only what has changed since is read. Null:
@@ -17,12 +17,7 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
                        || case when v.filters is null then '{}' else jsonb_build_object('filters', v.filters) end)
         from v1.workflow w join v1.workflow_version v on v.id = w.active_version_id
         where w.tenant_id = t.id), '[]'),
-      'awaited', coalesce((
-        select jsonb_agg(distinct jsonb_build_object('event', c.event, 'path', c."eventPath"))
-          from v1.workflow w
-          join v1.workflow_version v on v.workflow_id = w.id and v.cancel_on is not null
-          cross join jsonb_to_recordset(v.cancel_on) as c(event text, "eventPath" text[])
-          where w.tenant_id = t.id), '[]'),
+      'awaited', v1.read_awaited(t.id),
       'areAllFilters', since is null,
       'filters', coalesce((
         select jsonb_agg(jsonb_build_object('id', f.id, 'workflow', f.workflow_id, 'expression', f.expression,

@@ -26,6 +26,7 @@ function task(step: string, parents: string[], attempts: Attempt[]): Task {
     startedAt: AT,
     finishedAt: AT,
     retryAt: null,
+    waited: null,
     children: [],
   };
 }

@@ -11,6 +11,7 @@ import type {
   StartedRow,
   WakeRow,
 } from "../../database/rows.ts";
+import type { MeetRow, WaitingRow } from "../../database/match-rows.ts";
 import type { TaskError, TaskErrorCode } from "../../protocol/errors.ts";
 import { newRunId, runIdOf } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
@@ -74,6 +75,16 @@ export function parked(task: string, lane: number, attempt = 1): ParkRow {
 
 export function woken(task: string): WakeRow {
   return { t: task, r: runIdOf(task) };
+}
+
+/** A task that begins to wait, or one of which a moment has come that it waits for. */
+export function waiting(task: string): WaitingRow {
+  return { t: task, r: runIdOf(task) };
+}
+
+/** An event has met a condition of its wait. */
+export function met(task: string, event: string, condition = 0): MeetRow {
+  return { t: task, r: runIdOf(task), n: condition, e: event };
 }
 
 /** `leases` are attempts in workers' hands. */

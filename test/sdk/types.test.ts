@@ -50,6 +50,16 @@ test("a step's handle carries its literal name and what JSON makes of its output
   }>();
 });
 
+test("what is JSON already is as it was, such as the payload of an event", () => {
+  const echo = free.step("echo", {
+    run: ({ waited }) => ({ payload: waited?.met[0]?.event?.payload ?? null, at: new Date() }),
+  });
+  expectTypeOf<NonNullable<(typeof echo)["~output"]>>().toEqualTypeOf<{
+    payload: Json;
+    at: string;
+  }>();
+});
+
 test("a step without parents has none in its context", () => {
   free.step("alone", { run: (ctx) => expectTypeOf(ctx.parents).toEqualTypeOf<{}>() });
 });

@@ -60,6 +60,7 @@ function addEvent(call: StartCall, event: ToPublish, definitions: Definitions): 
     r: started.map((run) => run.id),
     ro: event.replayOf,
     c: definitions.awaited.get(key),
+    l: definitions.lookedBackAt.has(key) ? true : undefined,
     ...(failures.length > 0 && {
       f: failures.map(({ filter, error }) => ({ f: filter, e: error })),
     }),

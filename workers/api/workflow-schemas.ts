@@ -30,18 +30,13 @@ import { filterConditionSchema } from "./filter-schemas.ts";
 import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
 import { heldTo, limitUses } from "./limit-schemas.ts";
 import { brokenInLabel } from "./limit-rules.ts";
+import { eventKey, waitFor } from "./wait-schemas.ts";
 
 const eventPattern = z
   .string()
   .min(1, "must not be empty")
   .max(MAX_NAME_LENGTH)
   .regex(/^[^\s*]*\*?$/, { message: "must have no spaces, and * only as its last character" });
-
-const eventKey = z
-  .string()
-  .min(1, "must not be empty")
-  .max(MAX_NAME_LENGTH)
-  .regex(/^[^\s*]*$/, { message: "must be the key of an event in full: no spaces, and no *" });
 
 const cancelOn = z
   .strictObject({
@@ -169,6 +164,7 @@ const step = z
     parents: z.array(name).max(MAX_STEPS).exactOptional(),
     ...policy,
     ...conditions,
+    waitFor: waitFor.exactOptional(),
     scheduleTimeoutMs: duration(
       MAX_SCHEDULE_TIMEOUT_MS,
       "Milliseconds it may be queued each time before it fails. Default no limit.",

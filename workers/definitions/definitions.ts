@@ -22,11 +22,13 @@ export interface Definitions {
   version: number;
   workflows: Map<string, DefinedWorkflow>;
   triggers: Triggers<DefinedWorkflow>;
-  /** By key of an event that cancels runs: where in it the values are by which those are found. */
+  /** By key of an event that cancels runs or is waited for: where in it the values are by which those are found. */
   awaited: ReadonlyMap<string, { p: string[] }[]>;
   stored: StoredFilters;
   /** They have changed since. */
   isOutdated: boolean;
+  /** Keys of events that a wait may look back for. */
+  lookedBackAt: ReadonlySet<string>;
 }
 
 const remembered = new Map<string, Definitions>();
@@ -92,6 +94,9 @@ function compile(row: DefinitionsRow, stored = new StoredFilters()): Definitions
     awaited: pathsByEvent(row.awaited),
     stored,
     isOutdated: false,
+    lookedBackAt: new Set(
+      row.awaited.filter(({ isLookedBackAt }) => isLookedBackAt).map(({ event }) => event),
+    ),
   };
 }
 
