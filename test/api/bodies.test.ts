@@ -52,6 +52,10 @@ function samples(): Record<string, Sample> {
       path: "/notifications/sample",
       body: { url: "https://a.test/x", workflows: ["TEXT"] },
     },
+    putWebhook: {
+      path: "/webhooks/sample",
+      body: { provider: "github", description: "TEXT", secrets: ["one"] },
+    },
     pauseWorkflow: { path: "/workflows/sample/pause", body: { mode: "hold" } },
     cancelRun: { path: `/runs/${NO_RUN}/cancel`, body: { reason: "TEXT" } },
     cancelRuns: { path: "/runs/cancel", body: { metadata: { of: "TEXT" } } },
@@ -83,6 +87,7 @@ const CALLS = [
   "changeFilter",
   "tryFilter",
   "putNotification",
+  "putWebhook",
   "pauseWorkflow",
   "cancelRun",
   "cancelRuns",

@@ -35,6 +35,7 @@ const ENTRIES = [
   "delete_filter",
   "delete_limit",
   "delete_notification",
+  "delete_webhook",
   "end_notification",
   "ensure_partitions",
   "forget_deleted_filters",
@@ -44,10 +45,13 @@ const ENTRIES = [
   "put_filters",
   "put_limit",
   "put_notification",
+  "put_webhook",
   "read_active_version",
   "read_definitions",
   "read_notification",
   "read_versions",
+  "read_webhook",
+  "record_webhook_failure",
   "recover_shard",
   "register_workflow",
   "resume_workflow",
@@ -202,11 +206,16 @@ describe.each(inject("databases"))("the application's role on $name", (database)
       "child_run",
       "limit",
       "queue_item", // a task's place in its line
+      "webhook_failure",
     ]) {
       expect(await attempt(`select * from v1."${table}" limit 1`)).toBeUndefined();
     }
-    for (const table of ["handout", "shard", "idempotency", "applied_function"]) {
+    for (const table of ["handout", "shard", "idempotency", "applied_function", "webhook"]) {
       expect(await attempt(`select * from v1.${table} limit 1`)).toBe(NOT_PERMITTED);
+    }
+    expect(await attempt("select name, secret_count from v1.webhook")).toBeUndefined();
+    for (const secrets of ["secrets", "cardinality(secrets)", "to_jsonb(w)", "w::text"]) {
+      expect(await attempt(`select ${secrets} from v1.webhook w`)).toBe(NOT_PERMITTED);
     }
   });
 

@@ -2,7 +2,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { EXPRESSION_ERRORS, PROBLEMS, SESSION_ERRORS, TASK_ERRORS } from "../../protocol/errors.ts";
+import {
+  DELIVERY_FAILURES,
+  EXPRESSION_ERRORS,
+  PROBLEMS,
+  SESSION_ERRORS,
+  TASK_ERRORS,
+} from "../../protocol/errors.ts";
 import { readTable } from "./document.ts";
 
 const DOCUMENT = "docs/errors.md";
@@ -31,6 +37,7 @@ const SECTIONS: Section[] = [
   },
   { heading: "## Errors of tasks and runs", codes: Object.keys(TASK_ERRORS) },
   { heading: "## Errors of expressions", codes: Object.keys(EXPRESSION_ERRORS) },
+  { heading: "## Refused deliveries", codes: Object.keys(DELIVERY_FAILURES) },
   {
     heading: "## Errors of a worker's session",
     codes: Object.keys(SESSION_ERRORS),
