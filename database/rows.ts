@@ -4,9 +4,10 @@
  */
 import type { LimitsRow } from "./definition-rows.ts";
 import type { TaskError } from "../protocol/errors.ts";
-import type { EvaluationError } from "../protocol/event-bodies.ts";
+import type { EvaluationError, StartingFilter } from "../protocol/event-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
-import type { LogLine, StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
+import type { LogLine, StepFailure } from "../protocol/session.ts";
+import type { Waited } from "../protocol/wait-bodies.ts";
 import type {
   LookedRow,
   LookRow,

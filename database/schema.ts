@@ -19,7 +19,8 @@ import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
-import type { LogLine, MetCondition } from "../protocol/session.ts";
+import type { LogLine } from "../protocol/session.ts";
+import type { MetCondition } from "../protocol/wait-bodies.ts";
 import {
   ATTEMPT_OUTCOMES,
   PAUSE_MODES,

@@ -129,3 +129,9 @@ export interface ReplayedEvents {
   /** Give it as `cursor` for the next ones; null when all have been replayed. */
   nextCursor: string | null;
 }
+
+/** The filter by which an event started a run, as it was then. */
+export interface StartingFilter {
+  id: string;
+  payload: Json;
+}

@@ -6,7 +6,9 @@
  * turn into one message; nobody waits to fill one.
  */
 import type { SessionErrorCode, TaskError } from "./errors.ts";
+import type { StartingFilter } from "./event-bodies.ts";
 import type { Json, Metadata } from "./json.ts";
+import type { Waited } from "./wait-bodies.ts";
 
 export const PROTOCOL_VERSION = 1;
 
@@ -305,30 +307,6 @@ export interface TaskFrame extends AttemptRef {
   failures?: StepFailure[];
   /** What the task has waited for. Absent: nothing. */
   waited?: Waited;
-}
-
-/** How a task's wait has ended. */
-export interface Waited {
-  /** False: its time was over first. */
-  isMet: boolean;
-  /** What has come, in this order. */
-  met: MetCondition[];
-}
-
-/** An event or a sleep that a task has waited for. */
-export interface MetCondition {
-  /** Which, from 0: as the step's `waitFor` names them, groups not counted. */
-  condition: number;
-  /** When Skein noted it, in milliseconds since 1970. */
-  at: number;
-  /** Absent: it was a sleep. */
-  event?: { id: string; key: string; payload: Json; metadata: Metadata };
-}
-
-/** The filter by which an event started a run, as it was then. */
-export interface StartingFilter {
-  id: string;
-  payload: Json;
 }
 
 /** What failed in a run: a step, or with null the run itself, as when it took too long. */

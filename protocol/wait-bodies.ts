@@ -1,7 +1,7 @@
 /**
  * What a step waits for, as a definition says it, and what its task has waited for, as a run shows it.
  */
-import type { MetCondition } from "./session.ts";
+import type { Json, Metadata } from "./json.ts";
 import type { TimeoutChoice } from "./states.ts";
 
 /** An event or a sleep: `event` or `sleepMs`. */
@@ -46,4 +46,22 @@ export interface TaskWait {
   isMet: boolean | null;
   /** What has come so far, in this order. */
   met: MetCondition[];
+}
+
+/** How a task's wait has ended. */
+export interface Waited {
+  /** False: its time was over first. */
+  isMet: boolean;
+  /** What has come, in this order. */
+  met: MetCondition[];
+}
+
+/** An event or a sleep that a task has waited for. */
+export interface MetCondition {
+  /** Which, from 0: as the step's `waitFor` names them, groups not counted. */
+  condition: number;
+  /** When Skein noted it, in milliseconds since 1970. */
+  at: number;
+  /** Absent: it was a sleep. */
+  event?: { id: string; key: string; payload: Json; metadata: Metadata };
 }

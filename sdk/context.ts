@@ -4,7 +4,9 @@
  */
 import type { Json, Metadata } from "../protocol/json.ts";
 import { MAX_RATE_PAUSE_MS, MAX_RATE_UNITS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
-import type { StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
+import type { StartingFilter } from "../protocol/event-bodies.ts";
+import type { StepFailure } from "../protocol/session.ts";
+import type { Waited } from "../protocol/wait-bodies.ts";
 import {
   type ChildRun,
   quiet,

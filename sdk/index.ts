@@ -16,6 +16,7 @@ export type {
   FilterFailure,
   ReplayedEvents,
   StartedByEvent,
+  StartingFilter,
   TriedFilter,
 } from "../protocol/event-bodies.ts";
 export type {
@@ -52,7 +53,8 @@ export type {
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
-export type { MetCondition, StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
+export type { StepFailure } from "../protocol/session.ts";
+export type { MetCondition, Waited } from "../protocol/wait-bodies.ts";
 export type {
   LimitStrategy,
   PauseMode,

@@ -5,7 +5,7 @@
 import type { GateRow } from "../../database/definition-rows.ts";
 import type { ExpressionCache } from "../../expressions/cache.ts";
 import type { StepData } from "../../expressions/step-condition.ts";
-import type { Waited } from "../../protocol/session.ts";
+import type { Waited } from "../../protocol/wait-bodies.ts";
 
 /** The queue's action of tasks that are to be judged: the shard takes them, whatever workers there are. */
 export const UNJUDGED = "";

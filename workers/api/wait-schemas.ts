@@ -10,7 +10,7 @@ import {
   MAX_WAIT_CONDITIONS,
   MAX_WAIT_MS,
 } from "../../protocol/limits.ts";
-import type { MetCondition } from "../../protocol/session.ts";
+import type { MetCondition } from "../../protocol/wait-bodies.ts";
 import { TIMEOUT_CHOICES } from "../../protocol/states.ts";
 import { anyJson, expression, id, metadata, moment } from "./fields.ts";
 import { heldTo } from "./limit-schemas.ts";
