@@ -4,8 +4,10 @@
  */
 import { classifyFailure } from "../database/errors.ts";
 import { readVersions, recoverShard } from "../database/functions.ts";
+import type { SentMessages } from "../database/message-rows.ts";
 import type { CommitReply } from "../database/rows.ts";
 import type { ShardDatabase } from "../database/shard-database.ts";
+import type { MessageQueue } from "../messages/message-queue.ts";
 import { errorFields } from "../telemetry/log.ts";
 import type { Flight } from "./dispatcher/committer.ts";
 import {
@@ -30,6 +32,8 @@ export interface CommitSurroundings {
   settle(): void;
   /** Ends this life of the shard: a newer one has taken over. */
   abandon(reason: string): void;
+  /** Carries what commits send. */
+  messages: MessageQueue;
 }
 
 /** Who lets out what has landed. */
@@ -172,12 +176,14 @@ export class ShardCommits {
     cargo.isAgendaAsked = this.#isAgendaUnknown || this.#isAgendaShort;
     this.#isAgendaUnknown = this.#isLookWanted = false;
     if (cargo.isAgendaAsked) agenda.ask();
+    const { broker } = this.#surroundings.messages;
     const flight = committer.launch(batch, cargo, now, (seq) => ({
       tenant: name.tenant,
       shard: name.shard,
       epoch: this.#epoch,
       seq,
       at: now,
+      ...(broker !== "pgmq" && { broker }),
       ...request,
       ...(cargo.isAgendaAsked && { agenda: AGENDA_PAGE }),
     }));
@@ -202,6 +208,7 @@ export class ShardCommits {
       this.#isAgendaUnknown = true;
       this.#state.backlog.reread();
     }
+    if (reply.sent !== undefined) void this.#announce(reply.sent);
     try {
       this.#landing.land(flight, reply, length);
       if (flight.tries > 1) this.#state.handouts.haunt(flight.seq);
@@ -209,6 +216,15 @@ export class ShardCommits {
       // What is in memory no longer follows from what is in Postgres: another life starts from there.
       this.#state.log.error("commit.not_landed", { seq: flight.seq, ...errorFields(error) });
       this.#surroundings.abandon(`commit ${flight.seq} could not be let out`);
+    }
+  }
+
+  /** The broker brings what the commit has sent; what it isn't told, the clock finds. */
+  async #announce(sent: SentMessages[]): Promise<void> {
+    try {
+      await this.#surroundings.messages.announce(sent);
+    } catch (error) {
+      this.#state.log.warn("messages.not_announced", errorFields(error));
     }
   }
 

@@ -24,6 +24,14 @@ grant execute on function
   v1.read_versions(uuid, uuid[]),
   v1.busy_shards(),
   v1.claim_key(uuid, text, text, uuid, timestamptz),
+  v1.accept_events(uuid, timestamptz, jsonb, text, integer),
+  v1.read_queue(text, integer, integer),
+  v1.settle_queue(text, bigint[], jsonb),
+  v1.open_messages(jsonb, bigint),
+  v1.bury_messages(jsonb),
+  v1.resend_messages(uuid, uuid[], text),
+  v1.delete_messages(uuid, uuid[]),
+  v1.waiting_messages(text),
   v1.task_id(uuid, integer),
   v1.unfinished_runs(uuid),
   v1.ensure_partitions(timestamptz),
@@ -33,7 +41,7 @@ grant execute on function
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line,
-  v1."limit", v1.queue_item
+  v1."limit", v1.queue_item, v1.message
   to skein_application;
 grant insert (id, name) on v1.tenant to skein_application;
 grant insert (id, tenant_id, name, prefix, hash), update (revoked_at) on v1.api_token to skein_application;

@@ -28,22 +28,30 @@ const NOT_PERMITTED = "42501";
 
 /** What the application calls; everything else is theirs to call. */
 const ENTRIES = [
+  "accept_events",
+  "bury_messages",
   "busy_shards",
   "claim_key",
   "commit",
   "delete_limit",
+  "delete_messages",
   "ensure_partitions",
   "forget_expired_keys",
   "limit_users",
+  "open_messages",
   "pause_workflow",
   "put_limit",
   "read_active_version",
   "read_definitions",
+  "read_queue",
   "read_versions",
   "recover_shard",
   "register_workflow",
+  "resend_messages",
   "resume_workflow",
+  "settle_queue",
   "unfinished_runs",
+  "waiting_messages",
 ];
 
 /** Runs as its caller, and reads nothing but its arguments. */
@@ -194,6 +202,7 @@ describe.each(inject("databases"))("the application's role on $name", (database)
       "child_run",
       "limit",
       "queue_item", // a task's place in its line
+      "message", // the dead, and how deep queues are
     ]) {
       expect(await attempt(`select * from v1."${table}" limit 1`)).toBeUndefined();
     }

@@ -1,0 +1,54 @@
+/**
+ * Accepts events that their shard can't take now: durable at once, published when it can.
+ */
+import type { EventRow } from "../../database/rows.ts";
+import { queryOverHttp } from "../../database/connect.ts";
+import { acceptEvents } from "../../database/messages.ts";
+import { messageQueueOf } from "../../messages/choice.ts";
+import { ACCEPT_TIMEOUT_MS, MAX_ACCEPTED_EVENTS } from "../../messages/limits.ts";
+import type { PublishedEvent } from "../../protocol/http.ts";
+import { errorFields, type Logger } from "../../telemetry/log.ts";
+import { ProblemError } from "../api/problems.ts";
+import type { Environment } from "../environment.ts";
+import { RETRY_LATER } from "../shard-calls.ts";
+
+export async function accept(
+  env: Environment,
+  log: Logger,
+  tenant: string,
+  events: EventRow[],
+): Promise<PublishedEvent[]> {
+  const messages = messageQueueOf(env);
+  const reply = await acceptEvents(queryOverHttp(env, ACCEPT_TIMEOUT_MS), tenant, {
+    events: events.map(({ id, k, ik, p, m }) => ({ id, k, ik, p, m })),
+    broker: messages.broker,
+    at: Date.now(),
+    most: MAX_ACCEPTED_EVENTS,
+  });
+  if (reply === undefined) {
+    throw new ProblemError(
+      "overloaded",
+      `${MAX_ACCEPTED_EVENTS} events wait to be published already. Try again.`,
+      RETRY_LATER,
+    );
+  }
+  try {
+    await messages.announce(reply.sent);
+  } catch (error) {
+    log.warn("messages.not_announced", { tenant_id: tenant, ...errorFields(error) });
+  }
+  log.info("events.accepted", { tenant_id: tenant, count: events.length });
+  return events.map(({ id }) => acceptedEvent(id, reply.known[id]));
+}
+
+/** An event that was not stored by this call: what is known of the one that was. */
+export function acceptedEvent(
+  id: string,
+  known: { id: string; runs: string[] | null } | undefined,
+): PublishedEvent {
+  const { id: first, runs } = known ?? { id, runs: null };
+  const created = first === id;
+  return runs === null
+    ? { id: first, created, runs: [], accepted: true }
+    : { id: first, created, runs };
+}
