@@ -45,6 +45,8 @@ export interface ReadQueueReply {
   nextMs: number | undefined;
 }
 
+const NOTHING_READ = { read: [], next: null };
+
 export async function readQueue(
   query: Query,
   queue: QueueName,
@@ -55,10 +57,8 @@ export async function readQueue(
     hiddenSeconds,
     most,
   ]);
-  const { read, next } = row?.["reply"] as {
-    read: (Delivery & { n: number })[];
-    next: number | null;
-  };
+  type Reply = { read: (Delivery & { n: number })[]; next: number | null };
+  const { read, next } = (row?.["reply"] ?? NOTHING_READ) as Reply;
   return {
     read: read.map(({ n: number, ...delivery }) => ({ number, ...delivery })),
     nextMs: next ?? undefined,

@@ -19,6 +19,7 @@ export const PROBLEMS = {
   too_many_limits: { status: 409, title: "There are as many limits as there may be" },
   task_not_found: { status: 404, title: "There is no such task" },
   worker_not_found: { status: 404, title: "There is no such worker" },
+  message_not_found: { status: 404, title: "There is no such message" },
   tenant_exists: { status: 409, title: "A tenant of this name exists" },
   tenant_not_found: { status: 404, title: "There is no such tenant" },
   token_not_found: { status: 404, title: "There is no such token" },

@@ -31,7 +31,10 @@ export function* pieces<Item>(
 }
 
 /** Bodies `{"<name>":[…]}` of bulk calls, out of items that are already JSON. */
-export function* bulkCalls(name: "runs" | "events", items: readonly string[]): Generator<string> {
+export function* bulkCalls(
+  name: "runs" | "events" | "ids",
+  items: readonly string[],
+): Generator<string> {
   const maximum = { count: MAX_BULK, bytes: MAX_BODY_BYTES };
   for (const piece of pieces(items, (item) => item, maximum)) {
     yield `{"${name}":[${piece.join(",")}]}`;

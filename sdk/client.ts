@@ -19,6 +19,7 @@ import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
+import { Messages } from "./messages.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
 import { Workers } from "./workers.ts";
@@ -88,6 +89,7 @@ export class Client {
   readonly workflows: Workflows;
   readonly workers: Workers;
   readonly limits: StoredLimits;
+  readonly messages: Messages;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -102,6 +104,7 @@ export class Client {
     this.workflows = new Workflows(this.http);
     this.workers = new Workers(this.http);
     this.limits = new StoredLimits(this.http);
+    this.messages = new Messages(this.http);
   }
 
   /**
@@ -174,7 +177,8 @@ export class Client {
   }
 
   /**
-   * Publishes an event: it starts a run of each workflow that listens to its key.
+   * Publishes an event: it starts a run of each workflow that listens to its key. While its shard can't
+   * take it the event is `accepted`: durable, and published soon; until then its `runs` are not known.
    *
    * @example
    * const { runs } = await skein.publish("order:created", { id: "1" });

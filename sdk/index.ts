@@ -29,6 +29,7 @@ export type {
   Why,
 } from "../protocol/limit-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
+export type { DeadMessage, DeadMessageWithBody, QueueState } from "../protocol/message-bodies.ts";
 export type { StepFailure } from "../protocol/session.ts";
 export type {
   LimitStrategy,
@@ -62,6 +63,7 @@ export {
 } from "./errors.ts";
 export type { LabelOptions, Labels } from "./labels.ts";
 export type { LimitOptions, RateOptions } from "./limits.ts";
+export type { ListDeadMessages } from "./messages.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";

@@ -26,6 +26,9 @@ const MAX_STALE = 10;
 
 export const RETRY_LATER = { headers: { "retry-after": "2" } };
 
+/** What to do after a start or a publication of which nobody knows whether it is durable. */
+export const SAME_KEY = "Try again with the same idempotency key.";
+
 export type ShardStub = DurableObjectStub<DispatcherShard>;
 
 /** Where a run is dispatched. Every tenant has one shard, number 0. */
@@ -168,7 +171,7 @@ export function refuseStart(result: Exclude<StartResult, { kind: "started" }>): 
         RETRY_LATER,
       );
     default:
-      return refuseUncommitted(result.kind, "Try again with the same idempotency key.");
+      return refuseUncommitted(result.kind, SAME_KEY);
   }
 }
 
@@ -183,7 +186,7 @@ export async function cancelAtShard(
   if (kind !== "committed") refuseUncommitted(kind, "Try again: a run is cancelled once.");
 }
 
-function refuseUncommitted(kind: "overloaded" | "unanswered", advice: string): never {
+export function refuseUncommitted(kind: "overloaded" | "unanswered", advice: string): never {
   if (kind === "overloaded") {
     throw new ProblemError("overloaded", "Too much waits to be committed. Try again.", RETRY_LATER);
   }

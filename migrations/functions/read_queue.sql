@@ -21,5 +21,6 @@ begin
     v_next := (select min(vt) from pgmq.q_events);
   end if;
   return jsonb_build_object('read', v_read,
-    'next', greatest(0, ceil(extract(epoch from v_next - clock_timestamp()) * 1000)));
+    'next', case when v_next is not null
+                 then greatest(0, ceil(extract(epoch from v_next - clock_timestamp()) * 1000)) end);
 end $$;

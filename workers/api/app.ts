@@ -15,6 +15,7 @@ import { cancellations } from "./cancellations.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
 import { limits } from "./limits.ts";
+import { messages } from "./messages.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
@@ -85,7 +86,18 @@ app.use("/api/v1/*", async (context, next) => {
   return authenticate(context, next);
 });
 app.use("/api/v1/*", refuseUnknown, readBody);
-const resources = [workflows, limits, runs, tasks, cancellations, replays, events, shards, workers];
+const resources = [
+  workflows,
+  limits,
+  runs,
+  tasks,
+  cancellations,
+  replays,
+  events,
+  messages,
+  shards,
+  workers,
+];
 for (const resource of resources) app.route("/api/v1", resource);
 
 export { app };

@@ -91,7 +91,7 @@ export function addEvent(
   call: StartCall,
   event: PublishEvent,
   definitions: Definitions,
-  known: { id: string; q: true } | undefined = undefined,
+  known?: { id: string; q: true },
 ): void {
   const metadata = event.metadata ?? {};
   const payload = event.payload ?? null;

@@ -3,15 +3,18 @@
  */
 import type { EventRow } from "../../database/rows.ts";
 import { queryOverHttp } from "../../database/connect.ts";
+import { classifyFailure } from "../../database/errors.ts";
 import { acceptEvents } from "../../database/messages.ts";
 import { messageQueueOf } from "../../messages/choice.ts";
 import { ACCEPT_TIMEOUT_MS, MAX_ACCEPTED_EVENTS } from "../../messages/limits.ts";
 import type { PublishedEvent } from "../../protocol/http.ts";
-import { errorFields, type Logger } from "../../telemetry/log.ts";
+import type { Logger } from "../../telemetry/log.ts";
 import { ProblemError } from "../api/problems.ts";
 import type { Environment } from "../environment.ts";
-import { RETRY_LATER } from "../shard-calls.ts";
+import { refuseUncommitted, RETRY_LATER, SAME_KEY } from "../shard-calls.ts";
+import { announceSent } from "./announce.ts";
 
+/** Accepts all of them or none. */
 export async function accept(
   env: Environment,
   log: Logger,
@@ -24,7 +27,7 @@ export async function accept(
     broker: messages.broker,
     at: Date.now(),
     most: MAX_ACCEPTED_EVENTS,
-  });
+  }).catch(refuseUnanswered);
   if (reply === undefined) {
     throw new ProblemError(
       "overloaded",
@@ -32,13 +35,14 @@ export async function accept(
       RETRY_LATER,
     );
   }
-  try {
-    await messages.announce(reply.sent);
-  } catch (error) {
-    log.warn("messages.not_announced", { tenant_id: tenant, ...errorFields(error) });
-  }
+  await announceSent(messages, log, reply.sent);
   log.info("events.accepted", { tenant_id: tenant, count: events.length });
   return events.map(({ id }) => acceptedEvent(id, reply.known[id]));
+}
+
+function refuseUnanswered(error: unknown): never {
+  if (classifyFailure(error) !== "unknown") throw error;
+  return refuseUncommitted("unanswered", SAME_KEY);
 }
 
 /** An event that was not stored by this call: what is known of the one that was. */
