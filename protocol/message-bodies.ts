@@ -7,8 +7,11 @@ import type { Json } from "./json.ts";
 export const QUEUES = ["commands", "events"] as const;
 export type QueueName = (typeof QUEUES)[number];
 
-/** Why a message is dead. `refused`: Postgres would refuse it again; `unknown_kind`: nobody handles such. */
-export const DEAD_CODES = ["refused", "unknown_kind"] as const;
+/** Why a message is dead. */
+export const DEAD_CODES = [
+  "refused", // Postgres would refuse it again
+  "unknown_kind", // nobody here handles such messages
+] as const;
 export type DeadCode = (typeof DEAD_CODES)[number];
 
 export interface DeadReason {

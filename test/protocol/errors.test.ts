@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { EXPRESSION_ERRORS, PROBLEMS, SESSION_ERRORS, TASK_ERRORS } from "../../protocol/errors.ts";
+import { DEAD_CODES } from "../../protocol/message-bodies.ts";
 import { readTable } from "./document.ts";
 
 const DOCUMENT = "docs/errors.md";
@@ -30,6 +31,7 @@ const SECTIONS: Section[] = [
     numbers: Object.values(PROBLEMS).map(({ status }) => status),
   },
   { heading: "## Errors of tasks and runs", codes: Object.keys(TASK_ERRORS) },
+  { heading: "## Why messages are dead", codes: [...DEAD_CODES] },
   { heading: "## Errors of expressions", codes: Object.keys(EXPRESSION_ERRORS) },
   {
     heading: "## Errors of a worker's session",
