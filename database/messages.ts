@@ -50,12 +50,13 @@ const NOTHING_READ = { read: [], next: null };
 export async function readQueue(
   query: Query,
   queue: QueueName,
-  { hiddenSeconds, most }: { hiddenSeconds: number; most: number },
+  { hiddenSeconds, most, isFirst }: { hiddenSeconds: number; most: number; isFirst: boolean },
 ): Promise<ReadQueueReply> {
-  const [row] = await query("select v1.read_queue($1, $2, $3) as reply", [
+  const [row] = await query("select v1.read_queue($1, $2, $3, $4) as reply", [
     queue,
     hiddenSeconds,
     most,
+    isFirst,
   ]);
   type Reply = { read: (Delivery & { n: number })[]; next: number | null };
   const { read, next } = (row?.["reply"] ?? NOTHING_READ) as Reply;
@@ -63,6 +64,11 @@ export async function readQueue(
     read: read.map(({ n: number, ...delivery }) => ({ number, ...delivery })),
     nextMs: next ?? undefined,
   };
+}
+
+/** Makes what was put off of a tenant's readable at once. */
+export async function showQueue(query: Query, queue: QueueName, tenant: string): Promise<void> {
+  await query("select v1.show_queue($1, $2)", [queue, tenant]);
 }
 
 export async function settleQueue(

@@ -98,7 +98,8 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** Makes events and runs durable, and answers once they are. Safe to call again with the same ids. */
   async start(call: StartCall): Promise<StartAnswer> {
     const { committer, pendingCalls } = this.#state;
-    if (committer.isOverloaded(call.bytes)) return { kind: "overloaded" };
+    const isHeldUp = call.canComeAgain === true && this.#commits.isHeldUp(Date.now());
+    if (isHeldUp || committer.isOverloaded(call.bytes)) return { kind: "overloaded" };
     await this.#commits.ensureVersions(call.runs.map(({ v }) => v));
     const { promise, resolve } = Promise.withResolvers<StartAnswer>();
     const pending = pendingCalls.add(Date.now(), () => resolve({ kind: "unanswered" }));

@@ -3,22 +3,21 @@
  * is empty. It is nudged after a commit that sent something, and once a minute by the clock when something
  * is visible; it never looks by itself, but when it knows that something becomes visible then.
  *
- * Nothing of its own must survive: what it had in hand when it died becomes visible again.
+ * Nothing of its own must survive: what it had in hand when it died the next life reads first.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type DatabaseConfig, type Query, queryOverHttp } from "../database/connect.ts";
+import { showQueue } from "../database/messages.ts";
 import { consume, type ConsumeParts } from "../messages/consume.ts";
 import { parseDrainName } from "../messages/drain-name.ts";
-import {
-  DRAIN_TURN_MS,
-  HIDDEN_SECONDS,
-  MIN_REST_MS,
-  QUERY_TIMEOUT_MS,
-  retryMs,
-} from "../messages/limits.ts";
+import { DRAIN_TURN_MS, MIN_REST_MS, QUERY_TIMEOUT_MS, retryMs } from "../messages/limits.ts";
 import { readPgmq } from "../messages/pgmq-queue.ts";
+import { Rests } from "../messages/rests.ts";
 import type { QueueName } from "../protocol/message-bodies.ts";
 import { createLogger, errorFields, type Logger } from "../telemetry/log.ts";
+
+/** While it works, the alarm is set this far ahead, should it not come to its end. */
+const ALARM_MARGIN_MS = 10_000;
 
 /** Who handles the messages: known to the edge Worker only. */
 export type HandlerOf = ConsumeParts["handlerOf"];
@@ -28,8 +27,9 @@ export abstract class Drain<Config extends DatabaseConfig> extends DurableObject
   readonly #query: Query;
   readonly #log: Logger;
   readonly #handlerOf: HandlerOf;
-  /** Tenants that could take nothing, and until when they are left alone. */
-  readonly #rests = new Map<string, number>();
+  readonly #rests = new Rests();
+  /** It has not read yet: what an earlier life had in hand is to be read again at once. */
+  #isFresh = true;
   #isNudged = false;
   #isDraining = false;
   #failures = 0;
@@ -55,7 +55,7 @@ export abstract class Drain<Config extends DatabaseConfig> extends DurableObject
     this.#isDraining = true;
     try {
       // Before anything else: should this life end now, the next one finds what it had in hand.
-      await this.#arm(HIDDEN_SECONDS * 1_000);
+      await this.#arm(ALARM_MARGIN_MS);
       const nextMs = await this.#drain();
       this.#failures = 0;
       await this.#rest(nextMs);
@@ -74,7 +74,9 @@ export abstract class Drain<Config extends DatabaseConfig> extends DurableObject
     const endsAt = Date.now() + DRAIN_TURN_MS;
     for (;;) {
       this.#isNudged = false;
-      const { batch, nextMs } = await readPgmq(this.#query, this.#queue);
+      const isFirst = this.#isFresh;
+      const { batch, nextMs } = await readPgmq(this.#query, this.#queue, { isFirst });
+      this.#isFresh = false;
       if (batch.deliveries.length > 0) await this.#consume(batch);
       else return nextMs;
       if (Date.now() >= endsAt) return 0;
@@ -82,23 +84,14 @@ export abstract class Drain<Config extends DatabaseConfig> extends DurableObject
   }
 
   async #consume(batch: Parameters<typeof consume>[0]): Promise<void> {
-    const { busy, ...counts } = await consume(batch, {
+    const { busy, back, ...counts } = await consume(batch, {
       query: this.#query,
       log: this.#log,
       handlerOf: this.#handlerOf,
-      restMs: (tenant) => this.#restMs(tenant),
+      rests: this.#rests,
     });
-    for (const [tenant, ms] of busy) this.#rests.set(tenant, Date.now() + ms);
+    for (const tenant of back) await showQueue(this.#query, this.#queue, tenant);
     this.#log.info("drain.read", { ...counts, busy_tenants: busy.size });
-  }
-
-  #restMs(tenant: string): number | undefined {
-    const until = this.#rests.get(tenant);
-    if (until === undefined) return undefined;
-    const leftMs = until - Date.now();
-    if (leftMs > 0) return leftMs;
-    this.#rests.delete(tenant);
-    return undefined;
   }
 
   /** Sleeps until there is more, or for good. A nudge that came after the last look counts. */

@@ -15,6 +15,7 @@ import {
   COMMIT_RETRY_MAX_MS,
   COMMIT_RETRY_MS,
   COMMIT_TIMEOUT_MS,
+  HELD_UP_MS,
   LANE_PAGE,
 } from "./dispatcher/limits.ts";
 import { planCommit } from "./dispatcher/plan.ts";
@@ -94,6 +95,14 @@ export class ShardCommits {
     );
     // SQLite keeps no infinity.
     storage.writeRest(Math.min(due, Number.MAX_SAFE_INTEGER));
+  }
+
+  /** Whether Postgres has not answered for so long that what is asked for now would wait as well. */
+  isHeldUp(now: number): boolean {
+    let since = this.#life === "recovering" ? this.#recoverSentAt : Number.POSITIVE_INFINITY;
+    for (const { firstSentAt } of this.#state.committer.flights)
+      since = Math.min(since, firstSentAt);
+    return since + HELD_UP_MS <= now;
   }
 
   /** When recovery needs the alarm; infinity when it doesn't. */

@@ -8,8 +8,9 @@ import type { Query } from "../database/connect.ts";
 import type { Delivery, MessageRow } from "../database/message-rows.ts";
 import { buryMessages, openMessages } from "../database/messages.ts";
 import { errorFields, type Logger } from "../telemetry/log.ts";
-import { OPEN_BYTES, retryMs } from "./limits.ts";
+import { OPEN_BYTES, RETRY_MAX_MS, retryMs } from "./limits.ts";
 import type { DeliveredBatch, Outcome, Settlement } from "./message-queue.ts";
+import type { Rests } from "./rests.ts";
 
 /** Handles a tenant's messages of one kind; what it doesn't mention is tried again. */
 export type HandleMessages = (
@@ -22,56 +23,65 @@ export interface ConsumeParts {
   log: Logger;
   /** Who handles a kind; undefined: nobody does. */
   handlerOf(kind: string): HandleMessages | undefined;
-  /** Milliseconds for which a tenant's messages needn't be tried. */
-  restMs?(tenant: string): number | undefined;
+  /** Tenants that needn't be tried, where the consumer remembers them. */
+  rests?: Rests;
 }
 
 export interface Consumed {
+  /** With those that were gone or refused. */
   done: number;
   later: number;
   refused: number;
-  /** Tenants that can take nothing now, and for how many milliseconds. */
-  busy: Map<string, number>;
+  /** Tenants that could take nothing. */
+  busy: ReadonlySet<string>;
+  /** Tenants that take messages again: what was put off may be tried. */
+  back: ReadonlySet<string>;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export async function consume(batch: DeliveredBatch, parts: ConsumeParts): Promise<Consumed> {
-  const { query, log, restMs } = parts;
+  const { query, log, rests } = parts;
   const settlement: Settlement = { done: [], later: [] };
-  const consumed: Consumed = { done: 0, later: 0, refused: 0, busy: new Map() };
   const asked: Delivery[] = [];
   for (const delivery of batch.deliveries) {
-    const delayMs = restMs?.(delivery.tenant);
     if (!isOurs(delivery)) {
       log.error("message.not_ours", { queue: batch.queue });
       settlement.done.push(delivery);
-    } else if (delayMs === undefined) asked.push(delivery);
-    else settlement.later.push({ delivery, delayMs });
+    } else if (rests?.isResting(delivery.tenant, Date.now())) {
+      settlement.later.push({ delivery, delayMs: RETRY_MAX_MS });
+    } else asked.push(delivery);
   }
   const { opened, left } =
     asked.length > 0 ? await openMessages(query, asked, OPEN_BYTES) : { opened: [], left: [] };
   const outcomes = await handleAll(opened, parts);
   await bury(opened, outcomes, parts);
 
-  const messages = new Map(opened.map((message) => [message.id, message]));
+  const handled = new Set(opened.map(({ id }) => id));
   const unopened = new Set(left);
+  const served = new Set<string>();
+  const busy = new Map<string, number>();
   for (const delivery of asked) {
-    const message = messages.get(delivery.id);
-    const outcome = message && (outcomes.get(message.id) ?? { kind: "later" as const });
-    if (unopened.has(delivery.id)) settlement.later.push({ delivery, delayMs: 0 });
-    else if (outcome?.kind !== "later") settlement.done.push(delivery);
-    else {
-      const delayMs = outcome.delayMs ?? retryMs(delivery.reads);
+    const { id, tenant, reads } = delivery;
+    const outcome = handled.has(id) ? (outcomes.get(id) ?? { kind: "later" as const }) : undefined;
+    if (unopened.has(id)) settlement.later.push({ delivery, delayMs: 0 });
+    else if (outcome?.kind !== "later") {
+      settlement.done.push(delivery);
+      if (outcome !== undefined) served.add(tenant);
+    } else if (outcome.isTenantBusy && rests) {
+      const delayMs = busy.get(tenant) ?? rests.begin(tenant, Date.now());
+      busy.set(tenant, delayMs);
       settlement.later.push({ delivery, delayMs });
-      if (outcome.isTenantBusy) consumed.busy.set(delivery.tenant, delayMs);
-    }
-    if (outcome?.kind === "refused") consumed.refused++;
+    } else settlement.later.push({ delivery, delayMs: outcome.delayMs ?? retryMs(reads) });
   }
   await batch.settle(settlement);
-  consumed.done = settlement.done.length - consumed.refused;
-  consumed.later = settlement.later.length;
-  return consumed;
+  return {
+    done: settlement.done.length,
+    later: settlement.later.length,
+    refused: [...outcomes.values()].filter(({ kind }) => kind === "refused").length,
+    busy: new Set(busy.keys()),
+    back: new Set([...served].filter((tenant) => !busy.has(tenant) && rests?.end(tenant))),
+  };
 }
 
 /** Whatever else somebody has put into the queue would be refused again and again. */

@@ -15,6 +15,9 @@ export const HIDDEN_SECONDS = 60;
 export const RETRY_MS = 1_000;
 export const RETRY_MAX_MS = 60_000;
 
+/** The longest that a tenant rests which could take nothing: one call tells whether it can again. */
+export const BUSY_MAX_MS = 15_000;
+
 /** A drain works so long in one alarm: the platform ends one that takes more CPU than 30 s. */
 export const DRAIN_TURN_MS = 10_000;
 

@@ -31,13 +31,14 @@ export interface PgmqRead {
   nextMs: number | undefined;
 }
 
-/** Reads what is visible; nobody else sees it for a while. */
+/** Reads what is visible, and with `isFirst` what a reader before had in hand; then it is hidden. */
 export async function readPgmq(
   query: Query,
   queue: QueueName,
-  most = READ_BATCH,
+  { isFirst = false, most = READ_BATCH }: { isFirst?: boolean; most?: number } = {},
 ): Promise<PgmqRead> {
-  const { read, nextMs } = await readQueue(query, queue, { hiddenSeconds: HIDDEN_SECONDS, most });
+  const how = { hiddenSeconds: HIDDEN_SECONDS, most, isFirst };
+  const { read, nextMs } = await readQueue(query, queue, how);
   return { batch: new PgmqBatch(query, queue, read), nextMs };
 }
 

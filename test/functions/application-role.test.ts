@@ -50,6 +50,7 @@ const ENTRIES = [
   "resend_messages",
   "resume_workflow",
   "settle_queue",
+  "show_queue",
   "unfinished_runs",
   "waiting_messages",
 ];

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, inject, vi } from "vitest";
 import { consume, type HandleMessages } from "../../messages/consume.ts";
 import type { DeliveredBatch } from "../../messages/message-queue.ts";
 import { PgmqQueue, readPgmq } from "../../messages/pgmq-queue.ts";
+import { Rests } from "../../messages/rests.ts";
 import { createLogger } from "../../telemetry/log.ts";
 import { type BrokerUnderTest, testBroker } from "../support/broker-conformance.ts";
 import { openPool, queryOf } from "./support.ts";
@@ -16,6 +17,8 @@ describe.each(inject("databases"))("pgmq on $name", (database) => {
   const log = createLogger({}, "error");
   /** Other tests leave messages in the same queues. */
   let tenants = new Set<string>();
+  const rests = new Rests();
+  rests.isResting = (tenant) => !tenants.has(tenant);
 
   function makeBroker(): BrokerUnderTest {
     const messages = new PgmqQueue(() => Promise.resolve());
@@ -31,7 +34,7 @@ describe.each(inject("databases"))("pgmq on $name", (database) => {
           query,
           log,
           handlerOf: (kind) => (kind === "probe" ? handle : undefined),
-          restMs: (tenant) => (tenants.has(tenant) ? undefined : 1_000_000),
+          rests,
         },
       ).catch(() => {});
     };
@@ -45,7 +48,7 @@ describe.each(inject("databases"))("pgmq on $name", (database) => {
       async bringUntil(isSo) {
         for (let reads = 0; !isSo(); reads++) {
           if (reads > MAX_READS) throw new Error("Nothing of what is waited for was brought");
-          const { batch } = await readPgmq(query, "commands", 100);
+          const { batch } = await readPgmq(query, "commands", { most: 100 });
           if (batch.deliveries.length > 0) await take(batch);
           else await pass();
         }
@@ -71,12 +74,12 @@ describe.each(inject("databases"))("pgmq on $name", (database) => {
     for (let reads = 0; (await query(left, [[...tenants]])).length > 0; reads++) {
       expect(reads, "messages are left in pgmq that have been handled").toBeLessThan(3);
       await pass();
-      const { batch } = await readPgmq(query, "commands", 100);
+      const { batch } = await readPgmq(query, "commands", { most: 100 });
       await consume(batch, {
         query,
         log,
         handlerOf: () => undefined,
-        restMs: (tenant) => (tenants.has(tenant) ? undefined : 1_000_000),
+        rests,
       });
     }
     tenants = new Set();

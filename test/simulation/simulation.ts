@@ -3,6 +3,7 @@
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
 import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
+import { drainName } from "../../messages/drain-name.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
@@ -253,6 +254,7 @@ export class Simulation {
       weather: this.#weather,
       database: this.#database,
       host,
+      drain: this.#hosts.get(drainName({ queue: "events", partition: 0 })),
       links: this.#network.healthy,
       workers: running,
       join: () => this.#joinAnother(random),

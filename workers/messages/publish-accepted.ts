@@ -19,7 +19,7 @@ export async function publishAccepted(
     tenant,
     (definitions): StartCall => {
       const bytes = messages.reduce((sum, { body }) => sum + JSON.stringify(body).length, 0);
-      const call: StartCall = { events: [], runs: [], bytes };
+      const call: StartCall = { events: [], runs: [], bytes, canComeAgain: true };
       for (const { id, body } of messages) {
         const { k: key, ik, p: payload, m: metadata } = body as unknown as AcceptedEventRow;
         const event = { key, payload, metadata, ...(ik !== undefined && { idempotencyKey: ik }) };

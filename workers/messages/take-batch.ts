@@ -14,7 +14,11 @@ import { handlersOf } from "./handlers.ts";
 export async function takeBatch(batch: MessageBatch<MessageId>, env: Environment): Promise<void> {
   const queue = queueOf(batch.queue);
   const log = createLogger({ queue }, env.LOG_LEVEL);
-  const { busy, ...counts } = await consume(new CloudflareBatch(queue, batch), {
+  const {
+    busy,
+    back: _back,
+    ...counts
+  } = await consume(new CloudflareBatch(queue, batch), {
     query: queryOverHttp(env, QUERY_TIMEOUT_MS),
     log,
     handlerOf: handlersOf(env),
