@@ -7,6 +7,7 @@ import { buildWorker } from "../local/build-worker.ts";
 import { installPostgres } from "../local/find-postgres.ts";
 import { startPostgres } from "../local/postgres.ts";
 import { type BenchEnvironment, readEnvironment } from "./environment.ts";
+import { measureEvents } from "./events.ts";
 import { measureFairness } from "./fairness.ts";
 import { measureLatency } from "./latency.ts";
 import { RawSql } from "./raw.ts";
@@ -142,6 +143,8 @@ function measure(rig: Rig, raw: RawSql, scenario: Scenario, effort: Effort): Pro
       return measureLatency(rig, raw, scenario, effort);
     case "fairness":
       return measureFairness(rig, scenario, effort);
+    case "events":
+      return measureEvents(rig, scenario, effort);
   }
 }
 

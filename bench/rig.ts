@@ -48,6 +48,8 @@ export interface Rig {
   resetWorker(): Promise<void>;
   /** Resolves once the worker has been told of so many recorded results since the reset. */
   whenRecorded(count: number): Promise<Recorded>;
+  /** Another tenant, without a worker: its token. */
+  makeTenant(): Promise<string>;
   /** Another tenant with a worker of its own, whose tasks are in nobody else's way. */
   serve(): Promise<Served>;
   stop(): Promise<void>;
@@ -99,6 +101,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       raw: await makeRawTenant(stack),
       watched: watchedOf(stack, worker, databaseUrl, postgresPid),
       workerd: stack.workerd.pid,
+      makeTenant: async () => (await makeTenant(stack, "other")).token,
       serve: async () => await serveAnother(stack, tell),
       resetWorker: async () => void (await worker.ask("reset")),
       whenRecorded: async (count) => (await worker.ask("whenRecorded", count)) as Recorded,

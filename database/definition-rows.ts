@@ -5,7 +5,7 @@
 import type { Backoff } from "../protocol/http.ts";
 import type { Json } from "../protocol/json.ts";
 import type { LabelRequest, LimitUse, PutLimit } from "../protocol/limit-bodies.ts";
-import type { PauseMode, StepKind, Stickiness } from "../protocol/states.ts";
+import type { PauseMode, StepKind, Stickiness, TimeoutChoice } from "../protocol/states.ts";
 
 /** A tenant's stored limits, with the number that each change raises. */
 export interface LimitsRow {
@@ -42,6 +42,31 @@ export interface RetryPolicy {
   retryIf?: string;
 }
 
+/** What a task passes between its parents' end and the queue: its step's conditions, and its wait. */
+export interface GateRow {
+  skipIf?: string;
+  runIf?: string;
+  cancelIf?: string;
+  wait?: WaitRow;
+}
+
+/** What a task waits for: all conditions of one of the sets, or the end of its time. */
+export interface WaitRow {
+  conditions: AwaitedRow[];
+  /** Conditions as bits, by their numbers. */
+  sets: number[];
+  timeoutMs?: number;
+  onTimeout?: TimeoutChoice;
+}
+
+/** An event or a sleep; `n` is its number, from 0. */
+export type AwaitedRow = AwaitedEventRow | { n: number; sleepMs: number };
+
+export interface AwaitedEventRow extends Omit<CancelOnRow, "number"> {
+  n: number;
+  withinMs?: number;
+}
+
 export interface StepRow {
   name: string;
   action: string;
@@ -54,6 +79,8 @@ export interface StepRow {
   /** Absent: a failed attempt is the last. */
   retry?: RetryPolicy;
   dispatch?: StepDispatch;
+  /** Absent: its tasks are queued as soon as their parents have ended. */
+  gate?: GateRow;
 }
 
 /** A workflow version as a shard keeps it. */
@@ -66,7 +93,7 @@ export interface VersionRow {
   steps: StepRow[];
 }
 
-/** An event that cancels a version's runs, as a run's start writes it down. */
+/** An event that cancels a version's runs, as a run's start writes it down; one that is waited for likewise. */
 export interface CancelOnRow {
   /** From 1. */
   number: number;
@@ -78,6 +105,22 @@ export interface CancelOnRow {
    */
   eventPath: string[];
   runPath: string[];
+}
+
+/** A filter that a version declares. */
+export interface DeclaredFilterRow {
+  id: string;
+  /** Absent: of any scope. */
+  scope?: string;
+  expression: string;
+  payload: Json;
+  /** Without one of these the expression is not true: where in the event, and keys of what is there. */
+  equalities: { path: string[]; keys: string[] }[];
+}
+
+/** A stored filter, with the id of its workflow. */
+export interface FilterRow extends DeclaredFilterRow {
+  workflow: string;
 }
 
 export interface DefinitionsRow {
@@ -93,9 +136,15 @@ export interface DefinitionsRow {
     paused?: PauseMode;
     /** There are events that cancel its runs. */
     cancelOn?: true;
+    /** Those that its version declares. */
+    filters?: DeclaredFilterRow[];
   }[];
-  /** Events that cancel runs of any version, with the paths of `CancelOnRow`. */
-  awaited: { event: string; path: string[] }[];
+  /** Stored filters: all of them, or those that have changed since the number that was given. */
+  filters: FilterRow[];
+  areAllFilters: boolean;
+  deletedFilters: string[];
+  /** Events that cancel runs of any version, or that tasks wait for, with the paths of `CancelOnRow`. */
+  awaited: { event: string; path: string[]; isLookedBackAt?: true }[];
 }
 
 export interface ActiveVersionRow {

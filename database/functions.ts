@@ -2,6 +2,7 @@
  * The SQL functions of `migrations/functions` that TypeScript calls, each as one typed function.
  */
 import type { PutLimit } from "../protocol/limit-bodies.ts";
+import type { Json } from "../protocol/json.ts";
 import type { PauseMode, StepKind } from "../protocol/states.ts";
 import type { Query } from "./connect.ts";
 import type { Broker, SentMessages } from "./message-rows.ts";
@@ -9,7 +10,9 @@ import type { CommitReply, ReadyRow, RecoverReply, RecoverRequest } from "./rows
 import type {
   ActiveVersionRow,
   CancelOnRow,
+  DeclaredFilterRow,
   DefinitionsRow,
+  GateRow,
   LimitRow,
   RetryPolicy,
   StepDispatch,
@@ -46,14 +49,14 @@ export async function readVersions(
   return reply as VersionRow[];
 }
 
-/** Undefined when there is no such tenant. */
+/** `since`: of stored filters only what has changed since. Undefined when there is no such tenant. */
 export async function readDefinitions(
   query: Query,
   tenant: string,
+  since?: number,
 ): Promise<DefinitionsRow | undefined> {
-  return ((await call(query, "v1.read_definitions($1)", tenant)) ?? undefined) as
-    | DefinitionsRow
-    | undefined;
+  const reply = await call(query, "v1.read_definitions($1, $2)", tenant, since ?? null);
+  return (reply ?? undefined) as DefinitionsRow | undefined;
 }
 
 export interface RegisterRequest {
@@ -69,6 +72,7 @@ export interface RegisterRequest {
   dispatch?: VersionDispatch | undefined;
   /** Names of stored limits that it uses anywhere: one that is not there refuses the registration. */
   limits?: string[] | undefined;
+  filters?: DeclaredFilterRow[] | undefined;
   dag: {
     step: number;
     name: string;
@@ -83,6 +87,7 @@ export interface RegisterRequest {
     compensates?: number | undefined;
     retry?: RetryPolicy | undefined;
     dispatch?: StepDispatch | undefined;
+    gate?: GateRow | undefined;
   }[];
 }
 
@@ -121,6 +126,59 @@ export async function deleteLimit(
 ): Promise<{ deleted: boolean; usedBy: string[]; version: number }> {
   const reply = await call(query, "v1.delete_limit($1, $2)", tenant, name);
   return reply as { deleted: boolean; usedBy: string[]; version: number };
+}
+
+/** Filters to be stored, as they were checked; each with the id that it gets, if it is new. */
+export interface PutFilterRow {
+  id: string;
+  /** The workflow's name. */
+  w: string;
+  s: string | null;
+  x: string;
+  p: Json;
+  q: DeclaredFilterRow["equalities"];
+}
+
+/** What was stored, in the order that was asked for; or why nothing was. */
+export type PutFiltersReply =
+  | { filters: { id: string; created: boolean }[] }
+  | { unknownWorkflows: string[] }
+  | { tooMany: "filters" | "bytes" };
+
+export async function putFilters(
+  query: Query,
+  tenant: string,
+  filters: PutFilterRow[],
+  most: { filters: number; bytes: number },
+): Promise<PutFiltersReply> {
+  const [rows, bounds] = [JSON.stringify(filters), JSON.stringify(most)];
+  const reply = await call(query, "v1.put_filters($1, $2::jsonb, $3::jsonb)", tenant, rows, bounds);
+  return reply as PutFiltersReply;
+}
+
+/** Undefined: changed; else why not. */
+export async function changeFilter(
+  query: Query,
+  tenant: string,
+  id: string,
+  filter: Partial<Omit<PutFilterRow, "id" | "w">>,
+  mostBytes: number,
+): Promise<"unknown" | "exists" | "bytes" | undefined> {
+  const row = JSON.stringify(filter);
+  const reply = await call(
+    query,
+    "v1.change_filter($1, $2, $3::jsonb, $4)",
+    tenant,
+    id,
+    row,
+    mostBytes,
+  );
+  return (reply ?? undefined) as "unknown" | "exists" | "bytes" | undefined;
+}
+
+/** False: there was none. */
+export async function deleteFilter(query: Query, tenant: string, id: string): Promise<boolean> {
+  return (await call(query, "v1.delete_filter($1, $2)", tenant, id)) as boolean;
 }
 
 /** The workflows whose active version names a stored limit. */
@@ -164,7 +222,8 @@ export interface ClockReply {
 /** The duties of the minute, in one round trip. */
 export async function runClockDuties(query: Query, broker: Broker): Promise<ClockReply> {
   const [row] = await query(
-    `select v1.ensure_partitions() as partitions, v1.forget_expired_keys()::integer as forgotten,
+    `select v1.ensure_partitions() as partitions,
+            (v1.forget_expired_keys() + v1.forget_deleted_filters())::integer as forgotten,
             v1.busy_shards() as busy, v1.waiting_messages($1) as waiting`,
     [broker],
   );

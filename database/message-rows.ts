@@ -2,6 +2,7 @@
  * Messages as the functions in `migrations/functions` take and give them. The row is the message; what a
  * broker carries is its id.
  */
+import type { EventRow } from "./rows.ts";
 import type { Json } from "../protocol/json.ts";
 import type { DeadReason, QueueName } from "../protocol/message-bodies.ts";
 
@@ -39,10 +40,4 @@ export interface RefusedMessage {
 }
 
 /** An event as it is accepted: its message's body, with the id that both have. */
-export interface AcceptedEventRow {
-  id: string;
-  k: string;
-  ik?: string | undefined;
-  p: Json;
-  m: { [key: string]: string };
-}
+export type AcceptedEventRow = Pick<EventRow, "id" | "k" | "s" | "ik" | "p" | "m" | "ro">;

@@ -27,6 +27,9 @@ export interface Original {
   metadata: Metadata;
   /** Null: its version's. */
   priority: number | null;
+  /** Null: no filter has started it. */
+  filterId: string | null;
+  filterPayload: Json;
 }
 
 /** A step of a version, as the reuse of its output depends on it. */
@@ -36,7 +39,7 @@ export interface StepNode {
   parents: number[];
 }
 
-/** Numbers of the steps that a run has completed, and of those that it has undone, or tried to. */
+/** Numbers of the steps that a run has completed or skipped, and of those that it has undone, or tried to. */
 export interface Progress {
   completed: number[];
   compensated: number[];
@@ -64,6 +67,8 @@ export async function readOriginals(
       input: workflowRun.input,
       metadata: workflowRun.metadata,
       priority: workflowRun.priority,
+      filterId: workflowRun.filterId,
+      filterPayload: workflowRun.filterPayload,
     })
     .from(workflowRun)
     .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
@@ -130,7 +135,7 @@ export async function readProgress(
       id: workflowRun.id,
       completed: numbers(
         sql`${dag.step}`,
-        sql`${dag.kind} = 'step' and ${task.state} = 'completed'`,
+        sql`${dag.kind} = 'step' and ${task.state} in ('completed', 'skipped')`,
       ),
       compensated: numbers(sql`${dag.compensates}`, sql`${dag.kind} = 'compensate'`),
     })

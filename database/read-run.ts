@@ -4,6 +4,7 @@
 import { and, asc, between, eq } from "drizzle-orm";
 import type { TaskErrorCode } from "../protocol/errors.ts";
 import type { Attempt, Run, RunResult, Task } from "../protocol/http.ts";
+import type { TaskWait } from "../protocol/wait-bodies.ts";
 import { lastTaskId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import { type AttemptOutcome, isFinishedRun } from "../protocol/states.ts";
@@ -15,6 +16,7 @@ import {
   task,
   taskAttempt,
   taskOutput,
+  taskWait,
   timer,
   workflow,
   workflowRun,
@@ -50,11 +52,13 @@ export async function readRun(reads: Reads, tenant: string, id: string): Promise
         action: dag.action,
         parents: dag.parents,
         retryAt: timer.dueAt,
+        wait: taskWait,
       })
       .from(workflowRun)
       .innerJoin(task, between(task.id, id, lastTaskId(id)))
       .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
       .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
+      .leftJoin(taskWait, eq(taskWait.taskId, task.id))
       .leftJoin(timer, and(eq(timer.id, task.id), eq(timer.kind, "retry")))
       .where(ofRun)
       .orderBy(task.id),
@@ -98,6 +102,7 @@ export async function readRun(reads: Reads, tenant: string, id: string): Promise
       startedAt: isoTime(row.task.startedAt),
       finishedAt: isoTime(row.task.finishedAt),
       retryAt: isoTime(row.retryAt),
+      waited: row.wait && toWait(row.wait),
       children: children
         .filter(({ child }) => child.parentId === row.task.id)
         .map(({ child: { key, runId, isDetached } }) => ({ key, run: runId, isDetached })),
@@ -148,6 +153,17 @@ function whyEnded(
   return runError && { ...runError, step: null };
 }
 
+function toWait({
+  beganAt,
+  timesOutAt,
+  endedAt,
+  isMet,
+  found: met,
+}: typeof taskWait.$inferSelect): TaskWait {
+  const times = { timesOutAt: isoTime(timesOutAt), endedAt: isoTime(endedAt) };
+  return { since: isoTime(beganAt), ...times, isMet, met };
+}
+
 function toAttempt({ attempt: row }: { attempt: typeof taskAttempt.$inferSelect }): Attempt {
   const { attempt, outcome, worker, startedAt, finishedAt, error } = row;
   const times = { startedAt: isoTime(startedAt), finishedAt: isoTime(finishedAt) };
@@ -174,6 +190,8 @@ const OUTCOMES: Partial<Record<TaskErrorCode, AttemptOutcome>> = {
 const WITHOUT_ATTEMPT = new Set<TaskErrorCode>([
   "schedule_timeout",
   "invalid_key",
+  "condition_failed",
+  "wait_timeout",
   "limit_held_by_parent",
 ]);
 

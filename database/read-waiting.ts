@@ -4,9 +4,10 @@
 import { and, asc, between, count, eq, gt, inArray, lt, notInArray, type SQL } from "drizzle-orm";
 import { lastTaskId, runIdOf } from "../protocol/ids.ts";
 import { FINISHED_TASK_STATES, type TaskState } from "../protocol/states.ts";
+import type { WaitRow } from "./definition-rows.ts";
 import type { LaneRow } from "./rows.ts";
 import type { Reads } from "./reads.ts";
-import { dag, queueItem, task, timer, workflow, workflowRun } from "./schema.ts";
+import { dag, queueItem, task, taskWait, timer, workflow, workflowRun } from "./schema.ts";
 
 /** Tasks of a line that are counted: what one look at an index may cost. */
 const MAX_LINE = 1_000;
@@ -28,8 +29,18 @@ export interface WaitingTask {
   /** Its run waits until its workflow is resumed. */
   isHeld: boolean;
   pausedAt: Date | null;
+  /** What it waits for, while it does. */
+  wait: OpenWait | undefined;
   /** Where it is in the queue; undefined: it is not there. */
   queued: (LaneRow & { shard: number }) | undefined;
+}
+
+export interface OpenWait {
+  since: Date;
+  timesOutAt: Date | null;
+  row: WaitRow;
+  /** The conditions that have been met, as bits. */
+  met: number;
 }
 
 /** One task, in whatever state it is. */
@@ -76,12 +87,16 @@ async function readTasks(
         worker: task.worker,
         startedAt: task.startedAt,
         shard: queueItem.shard,
+        queue: queueItem.action,
+        gate: dag.gate,
+        waited: taskWait,
         lane: queueItem.lane,
       })
       .from(workflowRun)
       .innerJoin(task, and(ofItsTasks, which))
       .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
       .leftJoin(queueItem, eq(queueItem.taskId, task.id))
+      .leftJoin(taskWait, eq(taskWait.taskId, task.id))
       .where(ofRun)
       .orderBy(asc(task.id))
       .limit(MAX_TASKS),
@@ -102,13 +117,23 @@ async function readTasks(
   const [ofWorkflow] = runs;
   if (ofWorkflow === undefined) return undefined;
   const isHeld = timers.some(({ kind }) => kind === "release");
-  return rows.map(({ parents, shard, lane, ...row }) => ({
+  return rows.map(({ parents, shard, queue, lane, gate, waited, ...row }) => ({
     ...row,
     ...ofWorkflow,
     isHeld,
     parents: siblings.filter(({ step }) => parents.includes(step)).map(({ name }) => name),
     retryAt: timers.find(({ id, kind }) => id === row.id && kind === "retry")?.dueAt ?? null,
-    queued: shard === null || lane === null ? undefined : { shard, action: row.action, lane },
+    wait:
+      gate?.wait && waited?.endedAt === null
+        ? {
+            since: waited.beganAt,
+            timesOutAt: waited.timesOutAt,
+            row: gate.wait,
+            met: waited.met,
+          }
+        : undefined,
+    // One that is to be judged is in no action's queue.
+    queued: shard === null || !queue || lane === null ? undefined : { shard, action: queue, lane },
   }));
 }
 

@@ -5,22 +5,41 @@
 import type { LimitsRow } from "./definition-rows.ts";
 import type { Broker, SentMessages } from "./message-rows.ts";
 import type { TaskError } from "../protocol/errors.ts";
+import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
-import type { LogLine, StepFailure } from "../protocol/session.ts";
+import type { LogLine, StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
+import type {
+  LookedRow,
+  LookRow,
+  MatchedRow,
+  MatchPage,
+  MatchRow,
+  MeetRow,
+  PastPage,
+  WaitingRow,
+} from "./match-rows.ts";
 import type { AttemptOutcome, RunState, TimerKind } from "../protocol/states.ts";
 
 export interface EventRow {
   id: string;
   k: string;
+  /** Scope. */
+  s?: string | undefined;
   ik?: string | undefined;
   p: Json;
   m: Metadata;
   d: number;
   r: string[];
+  /** The event that it repeats. */
+  ro?: string | undefined;
+  /** Filters that could not be evaluated for it. */
+  f?: { f: string; e: EvaluationError }[] | undefined;
   /** Where in it the values are by which runs that wait for it are found; absent: none wait. */
   c?: { p: string[] }[] | undefined;
   /** It was accepted as a message of this id: stored only if this commit removes that. */
   q?: true | undefined;
+  /** A wait that begins in the same moment may look back for it. */
+  l?: true | undefined;
 }
 
 export interface StartRow {
@@ -44,6 +63,9 @@ export interface StartRow {
   h?: boolean | undefined;
   /** There are events that cancel it. */
   c?: boolean | undefined;
+  /** The filter that has started it, and that filter's payload. */
+  f?: string | undefined;
+  fp?: Json | undefined;
   /** The finished run that it repeats, and the steps of it whose outputs are reused. */
   ro?: string | undefined;
   ru?: number[] | undefined;
@@ -53,7 +75,8 @@ export interface ResultRow {
   t: string;
   r: string;
   a: number;
-  s: AttemptOutcome;
+  /** `skipped`: there is no attempt, and never will be. */
+  s: AttemptOutcome | "skipped";
   o?: Json | undefined;
   e?: TaskError | undefined;
   w?: string | undefined;
@@ -98,21 +121,6 @@ export interface SpawnRow {
   r: string;
   a: number;
   c: { k: string; id: string; w: string; i: Json; m: Metadata; x: boolean }[];
-}
-
-/** An event of which to list the runs that wait for it: those after run `r` and its number `n`. */
-export interface MatchRow {
-  e: string;
-  r?: string;
-  n?: number;
-  /** How many at most, and in how many bytes. */
-  l: number;
-  b: number;
-}
-
-/** An event whose runs have been seen to: its timer goes. */
-export interface MatchedRow {
-  e: string;
 }
 
 /** A run that holds limits since a task of it was given out: its others wait for them no more. */
@@ -184,6 +192,11 @@ export interface CommitRequest {
   spawns?: SpawnRow[];
   matches?: MatchRow[];
   matched?: MatchedRow[];
+  waits?: WaitingRow[];
+  meets?: MeetRow[];
+  elapses?: WaitingRow[];
+  looks?: LookRow[];
+  looked?: LookedRow[];
   /** Take as many tasks that have been queued for too long. */
   expired?: number;
   /** List as many of the soonest timers. */
@@ -220,11 +233,15 @@ export interface ReadyRow {
   rescues?: number;
   /** Of a child's task: the runs that it belongs to, its parent's first. */
   ancestors?: string[] | null;
+  /** The filter that has started its run. */
+  filter?: StartingFilter | null;
   /** Only of a step that sees to a failed run. */
   failed?: StepFailure[] | null;
+  /** How its wait has ended; absent: it has not waited. */
+  waited?: Waited | null;
 }
 
-/** Something a shard must do at a moment: `retry` is of a task, `match` of an event, the others of a run. */
+/** Something a shard must do at a moment: of a task, an event or a run, as TIMER_KINDS tells. */
 export interface TimerRow {
   id: string;
   k: TimerKind;
@@ -251,27 +268,6 @@ export interface SpawnedRow {
   finished?: FinishedRow;
 }
 
-/** A run that may wait for an event: its condition, input and metadata. */
-export interface CandidateRow {
-  r: string;
-  /** Which of the run's conditions, from 1. */
-  n: number;
-  c: string;
-  i: Json;
-  m: Metadata;
-}
-
-/** An event, and some of the runs that may wait for it. */
-export interface MatchPage {
-  e: string;
-  k: string;
-  p: Json;
-  m: Metadata;
-  runs: CandidateRow[];
-  /** There may be more after the last. */
-  more: boolean;
-}
-
 export type ResultClass = "recorded" | "stale" | "gone";
 
 export interface CommitReply {
@@ -293,6 +289,8 @@ export interface CommitReply {
   spawned?: SpawnedRow[];
   /** In answer to `matches`; nothing of an event that is not there. */
   matches?: MatchPage[];
+  /** In answer to `looks`; nothing of a wait that looks back no more. */
+  looks?: PastPage[];
   /** Timers that were set at this shard, now or by an earlier sending. */
   timers?: TimerRow[];
   /** The soonest timers of the shard, when they were asked for. */
@@ -301,7 +299,7 @@ export interface CommitReply {
   expiry?: number;
   asked?: Record<string, ResultClass>;
   ready?: ReadyRow[];
-  /** Actions that had tasks spilled to the queue, into lane 0. */
+  /** Actions that had tasks spilled to the queue, into lane 0; the empty one of tasks to be judged. */
   spilled?: string[];
   /** Lanes asked for by `take` that have tasks left in the queue. */
   more?: LaneRow[];

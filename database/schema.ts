@@ -15,11 +15,12 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 import type { TaskError } from "../protocol/errors.ts";
+import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { DeadReason, QueueName } from "../protocol/message-bodies.ts";
-import type { LogLine } from "../protocol/session.ts";
+import type { LogLine, MetCondition } from "../protocol/session.ts";
 import {
   ATTEMPT_OUTCOMES,
   PAUSE_MODES,
@@ -28,7 +29,7 @@ import {
   TASK_STATES,
   TIMER_KINDS,
 } from "../protocol/states.ts";
-import type { CancelOnRow } from "./definition-rows.ts";
+import type { CancelOnRow, DeclaredFilterRow, GateRow } from "./definition-rows.ts";
 
 const v1 = pgSchema("v1");
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -59,6 +60,7 @@ export const workflowVersion = v1.table("workflow_version", {
   createdAt: time("created_at").notNull(),
   timeoutMs: bigint("timeout_ms", { mode: "number" }),
   cancelOn: jsonb("cancel_on").$type<CancelOnRow[]>(),
+  filters: jsonb("filters").$type<DeclaredFilterRow[]>(),
 });
 
 export const dag = v1.table(
@@ -72,6 +74,7 @@ export const dag = v1.table(
     timeoutMs: integer("timeout_ms").notNull(),
     kind: stepKind("kind").notNull(),
     compensates: smallint("compensates"),
+    gate: jsonb("gate").$type<GateRow>(),
   },
   (table) => [primaryKey({ columns: [table.versionId, table.step] })],
 );
@@ -79,8 +82,50 @@ export const dag = v1.table(
 export const event = v1.table("event", {
   id: uuid("id").primaryKey(),
   tenantId: uuid("tenant_id").notNull(),
+  key: text("key").notNull(),
+  payload: jsonb("payload").$type<Json>().notNull(),
+  metadata: jsonb("metadata").$type<Metadata>().notNull(),
   runs: uuid("runs").array().notNull(),
+  scope: text("scope"),
+  replayOf: uuid("replay_of"),
 });
+
+export const filter = v1.table("filter", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  workflowId: uuid("workflow_id").notNull(),
+  scope: text("scope"),
+  expression: text("expression").notNull(),
+  payload: jsonb("payload").$type<Json>().notNull(),
+  equalities: jsonb("equalities").$type<DeclaredFilterRow["equalities"]>().notNull(),
+  createdAt: time("created_at").notNull(),
+  updatedAt: time("updated_at").notNull(),
+});
+
+export const filterFailure = v1.table(
+  "filter_failure",
+  {
+    eventId: uuid("event_id").notNull(),
+    filterId: uuid("filter_id").notNull(),
+    error: jsonb("error").$type<EvaluationError>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.eventId, table.filterId] })],
+);
+
+export const notification = v1.table(
+  "notification",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    name: text("name").notNull(),
+    url: text("url").notNull(),
+    states: runState("states").array().notNull(),
+    workflows: text("workflows").array(),
+    goneAt: time("gone_at"),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.name] })],
+);
 
 export const workflowRun = v1.table("workflow_run", {
   id: uuid("id").primaryKey(),
@@ -102,6 +147,8 @@ export const workflowRun = v1.table("workflow_run", {
   parentId: uuid("parent_id"),
   /** Null: its version's. */
   priority: smallint("priority"),
+  filterId: uuid("filter_id"),
+  filterPayload: jsonb("filter_payload").$type<Json>(),
 });
 
 export const task = v1.table("task", {
@@ -114,6 +161,17 @@ export const task = v1.table("task", {
   step: smallint("step").notNull(),
   worker: text("worker"),
   error: jsonb("error").$type<TaskError>(),
+});
+
+export const taskWait = v1.table("task_wait", {
+  taskId: uuid("task_id").primaryKey(),
+  beganAt: time("began_at").notNull(),
+  timesOutAt: time("times_out_at"),
+  endedAt: time("ended_at"),
+  isMet: boolean("is_met"),
+  /** The conditions that have been met, as bits. */
+  met: integer("met").notNull(),
+  found: jsonb("found").$type<MetCondition[]>().notNull(),
 });
 
 export const taskAttempt = v1.table(

@@ -14,12 +14,15 @@ import type { TaskError } from "../protocol/errors.ts";
 import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
-import { PING, PONG, SUBPROTOCOL } from "../protocol/session.ts";
+import { runIdOf } from "../protocol/ids.ts";
+import { PING, PONG, SUBPROTOCOL, type TaskFrame } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { ALARM_DROPPED_MS, IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
+import { errorOf } from "./dispatcher/task-errors.ts";
 import { explain, explainAttempt, explainLane, keysOf } from "./dispatcher/explain.ts";
+import type { OwnWorkerExports, OwnWorkerFrame } from "./own-worker.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
@@ -66,7 +69,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     const log = createLogger({ tenant_id: name.tenant, shard: name.shard }, env.LOG_LEVEL);
     this.#state = new ShardState(name, context.storage, log);
     this.#attempts = new ShardAttempts(this.#state);
-    this.#sessions = new ShardSessions(this.#state, this.#attempts, context);
+    this.#sessions = new ShardSessions(this.#state, this.#attempts, context, (tasks) => {
+      void this.#giveToOwnWorker(tasks);
+    });
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
@@ -231,6 +236,13 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     forget();
   }
 
+  /** What Skein's own worker says of attempts that it was given, perhaps by an earlier life. */
+  hearOwnWorker(frames: OwnWorkerFrame[]): void {
+    this.#sessions.hearOwn(frames);
+    this.#commits.wantRecovery();
+    this.#settle();
+  }
+
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     this.#sessions.receive(socket, message);
     this.#commits.wantRecovery();
@@ -288,13 +300,34 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     if (isUnarmed) this.#armForAll();
   }
 
+  /** It has them once the call returns; what comes of them it says by `hearOwnWorker`. */
+  async #giveToOwnWorker(tasks: TaskFrame[]): Promise<void> {
+    const refs = tasks.map(({ task, attempt }) => ({ task, attempt }));
+    const { name, log } = this.#state;
+    const { exports } = this.ctx as unknown as { exports: OwnWorkerExports };
+    try {
+      await exports.OwnWorker.execute(name, tasks);
+      this.hearOwnWorker([{ type: "received", attempts: refs }]);
+    } catch (error) {
+      log.warn("own_worker.unreachable", errorFields(error));
+      const what = errorOf("not_received", "Skein's own worker could not be reached.");
+      const now = Date.now();
+      const of = { shard: name.shard, error: what, startedAt: now, finishedAt: now };
+      this.hearOwnWorker(refs.map((ref) => ({ type: "failed", ...ref, ...of })));
+    }
+  }
+
   /** What was to happen by now becomes part of the next commit. */
   #fireTimers(now: number): void {
-    const { agenda, committer, matching } = this.#state;
+    const { agenda, committer, matching, looking } = this.#state;
+    const elapsed: string[] = [];
     for (const timer of agenda.take(now)) {
       if (isRunTimer(timer)) committer.add(transitionOf(timer));
-      else matching.add(timer.id);
+      else if (timer.k === "match") matching.add(timer.id);
+      else if (timer.k === "look") looking.add(timer.id);
+      else elapsed.push(timer.id);
     }
+    for (const task of elapsed) this.#matches.elapse(task, runIdOf(task));
     this.#matches.begin();
   }
 

@@ -11,18 +11,26 @@ import type { Lane, ReadyTask } from "./dispatcher/lane.ts";
 import { boundOf, needsOf, PLAIN } from "./dispatcher/needs.ts";
 import type { LimitBook } from "./dispatcher/limit-book.ts";
 import type { Permits } from "./dispatcher/permits.ts";
-import { isReadyAtStart, type StartCall, type Transition } from "./dispatcher/transitions.ts";
+import {
+  isReadyAtStart,
+  isReadyFirst,
+  type StartCall,
+  type Transition,
+} from "./dispatcher/transitions.ts";
 import type { CommitReply } from "../database/rows.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
+import { ShardGates } from "./shard-gates.ts";
 import type { ShardState } from "./shard-state.ts";
 
 export class ShardAdmission {
   #state: ShardState;
   #attempts: ShardAttempts;
+  #gates: ShardGates;
 
   constructor(state: ShardState, attempts: ShardAttempts) {
     this.#state = state;
     this.#attempts = attempts;
+    this.#gates = new ShardGates(state, attempts);
   }
 
   /** Takes in the first tasks of started runs; the queue has those that were spilled. */
@@ -34,8 +42,8 @@ export class ShardAdmission {
     for (const run of call.runs) {
       if (reply.starts?.[run.id] !== undefined || known.has(run.id)) continue;
       if (!isReadyAtStart(run)) continue;
-      for (const [step, { isRoot }] of versions.find(run.v)?.steps.entries() ?? []) {
-        if (!isRoot) continue;
+      for (const [step, row] of versions.find(run.v)?.steps.entries() ?? []) {
+        if (!isReadyFirst(row)) continue;
         const id = taskId(run.id, step);
         const spilled = cargo.spilled.get(id);
         if (spilled !== undefined) {
@@ -45,7 +53,9 @@ export class ShardAdmission {
         const payload = { input: run.i, metadata: run.m, parents: {} };
         const ready = { id, run: run.id, version: run.v, step, attempt: 1, queuedAt };
         const priority = run.pr === undefined ? {} : { priority: run.pr };
-        this.admit({ ...ready, ...payload, ...priority }, flight, bytes);
+        const filter =
+          run.f === undefined ? {} : { filter: { id: run.f, payload: run.fp ?? null } };
+        this.admit({ ...ready, ...payload, ...priority, ...filter }, flight, bytes);
       }
     }
   }
@@ -57,7 +67,7 @@ export class ShardAdmission {
     if (step === undefined || leases.find(row.id, row.attempt)) return;
     handouts.add(seq, row.id);
     if (isOver(step.kind, overtaken.get(row.run))) return handouts.end(row.id);
-    const task = this.#sorted({
+    const ready: ReadyTask = {
       ...row,
       action: step.action,
       kind: step.kind,
@@ -65,8 +75,12 @@ export class ShardAdmission {
       bytes,
       expiresAt: row.queuedAt + (step.scheduleTimeoutMs ?? Number.POSITIVE_INFINITY),
       needs: PLAIN,
-    });
-    if (task !== undefined) this.#take(task, flight);
+    };
+    const { name, gate } = step;
+    if (gate !== undefined && !this.#gates.admits(ready, name, gate)) return;
+    const task = this.#sorted(ready);
+    // A later attempt goes where its action's others do.
+    if (task !== undefined) this.#take(task, flight, gate !== undefined && row.attempt === 1);
   }
 
   /** Takes back what could not be parked. */
@@ -122,20 +136,26 @@ export class ShardAdmission {
   }
 
   /** Into the window, if the commit has kept room for it or its lane has some; else into the queue. */
-  #take(task: ReadyTask, { cargo }: Flight): void {
-    const { window } = this.#state;
+  #take(task: ReadyTask, { cargo }: Flight, isGated: boolean): void {
+    const { window, roster } = this.#state;
     const row = { action: task.action, lane: task.needs.lane };
     const lane = window.lane(row);
     const isOverdue = task.expiresAt <= Date.now(); // it only came to be failed
-    if (isOverdue || this.#isExpected(lane, cargo) || hasRoom(lane, task, window.roomOf(lane))) {
+    // Room was kept for it where tasks are judged, not where it goes, and there may be no worker for it.
+    const isWelcome = !isGated || roster.isServed(task.action);
+    if (
+      isOverdue ||
+      this.#isExpected(lane, cargo, isGated) ||
+      (isWelcome && hasRoom(lane, task, window.roomOf(lane)))
+    ) {
       return this.#enter(task);
     }
     window.forget(lane);
     this.#attempts.waiting.park(task);
   }
 
-  #isExpected(lane: Lane, { reserved, take }: Flight["cargo"]): boolean {
-    if (lane.number === 0 || reserved.has(lane)) return true;
+  #isExpected(lane: Lane, { reserved, take }: Flight["cargo"], isGated: boolean): boolean {
+    if (!isGated && (lane.number === 0 || reserved.has(lane))) return true;
     return take.some(
       ({ action, lane: number }) => action === lane.action && number === lane.number,
     );

@@ -34,7 +34,12 @@ export interface Report {
 }
 
 /** Why a task ends without an attempt. */
-export type RefusalCode = "schedule_timeout" | "invalid_key" | "limit_held_by_parent";
+export type RefusalCode =
+  | "schedule_timeout"
+  | "invalid_key"
+  | "condition_failed"
+  | "wait_timeout"
+  | "limit_held_by_parent";
 
 /** Said of a task that is given to no further worker. */
 const TOO_OFTEN = ` It was the ${MAX_RESCUES + 1}th worker that this task was lost with.`;

@@ -111,9 +111,10 @@ export class ShardCommits {
     return this.#failedRecoveries > 0 ? this.#recoverAt : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether to read on in the agenda. Events that wait here for their turn would only be read again. */
+  /** Whether to read on in the agenda. What waits here for its turn would only be read again. */
   get #isAgendaShort(): boolean {
-    return this.#state.agenda.isExhausted && !this.#state.matching.isFull;
+    const { agenda, matching, looking } = this.#state;
+    return agenda.isExhausted && !matching.isFull && !looking.isFull;
   }
 
   /** Asks what Postgres has for this shard, should this life not have asked yet. */
@@ -278,6 +279,10 @@ export class ShardCommits {
     if (culprit.kind === "match" || culprit.kind === "matched") {
       return this.#state.matching.end(culprit.row.e);
     }
+    if (culprit.kind === "look" || culprit.kind === "looked") {
+      return this.#state.looking.end(culprit.row.t);
+    }
+    if (culprit.kind === "meet") return culprit.refused();
     if (culprit.kind === "park") return this.#admission.readmit(culprit.task);
     const message = `Postgres can't store this: ${error instanceof Error ? error.message : "?"}`;
     if (culprit.kind === "spawn") return this.#landing.refuseSpawn(culprit, message);

@@ -94,6 +94,14 @@ export class ShardLanding {
       }
       case "cancel":
         return transition.landed(reply.cancelled?.includes(transition.row.r) ?? false);
+      case "meet":
+        return transition.landed();
+      case "look": {
+        const page = reply.looks?.find(({ t }) => t === transition.row.t);
+        return this.#matches.readPast(transition.row, page);
+      }
+      case "looked":
+        return this.#matches.endLook(transition.row.t);
       case "park":
         return this.#admission.noteSpilled(laneOfParked(transition), flight);
       case "spawn":

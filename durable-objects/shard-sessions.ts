@@ -13,10 +13,12 @@ import {
   PROTOCOL_VERSION,
   RESUME_GRACE_MS,
   type ShardFrame,
+  type TaskFrame,
   type WorkerFrame,
 } from "../protocol/session.ts";
 import { readMessage } from "./dispatcher/frames.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
+import { OWN_SESSION } from "./dispatcher/own-session.ts";
 import type { Labels, Session } from "./dispatcher/roster.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import { ShardFrames } from "./shard-frames.ts";
@@ -34,12 +36,20 @@ export class ShardSessions {
   #attempts: ShardAttempts;
   #frames: ShardFrames;
   #context: DurableObjectState;
+  #execute: (tasks: TaskFrame[]) => void;
   #sockets = new Map<string, WebSocket>();
   /** When a session last sent a message, as far as this life knows. */
   #heardAt = new Map<string, number>();
 
-  constructor(state: ShardState, attempts: ShardAttempts, context: DurableObjectState) {
+  /** @param execute Gives tasks to Skein's own worker, which is heard by `hearOwn`. */
+  constructor(
+    state: ShardState,
+    attempts: ShardAttempts,
+    context: DurableObjectState,
+    execute: (tasks: TaskFrame[]) => void,
+  ) {
     this.#state = state;
+    this.#execute = execute;
     this.#attempts = attempts;
     this.#frames = new ShardFrames(state, attempts);
     this.#context = context;
@@ -61,6 +71,7 @@ export class ShardSessions {
 
   /** When a session was last heard of, in milliseconds since 1970. */
   heardAt(id: string): number {
+    if (id === OWN_SESSION.id) return Date.now(); // it is told by a call, and that fails or arrives
     const socket = this.#sockets.get(id);
     if (socket === undefined) return 0;
     const pinged = this.#context.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
@@ -87,9 +98,16 @@ export class ShardSessions {
       }
     }
     if (session === undefined) return;
-    if (session.isStalled) session.noteFreed();
-    session.isStalled = false;
+    wake(session);
     this.#heardAt.set(session.id, now);
+  }
+
+  /** What Skein's own worker says. */
+  hearOwn(frames: readonly Exclude<WorkerFrame, HelloFrame>[]): void {
+    const session = this.#state.roster.find(OWN_SESSION.id);
+    if (session === undefined) return;
+    for (const frame of frames) this.#read(session, frame, 0, false, Date.now());
+    wake(session);
   }
 
   closed(socket: WebSocket, code: number): void {
@@ -109,6 +127,11 @@ export class ShardSessions {
   /** Sends what has gathered in this turn. */
   flush(): void {
     for (const [session, frames] of this.#state.outbox.take()) {
+      if (session === OWN_SESSION.id) {
+        const tasks = frames.filter((frame) => frame.type === "task");
+        if (tasks.length > 0) this.#execute(tasks);
+        continue;
+      }
       const socket = this.#sockets.get(session);
       if (socket) sendFrames(socket, frames);
     }
@@ -315,6 +338,12 @@ export class ShardSessions {
     }
     this.closed(socket, close);
   }
+}
+
+/** It has been heard of: it gets tasks again. */
+function wake(session: Session): void {
+  if (session.isStalled) session.noteFreed();
+  session.isStalled = false;
 }
 
 function sendFrames(socket: WebSocket, frames: ShardFrame[]): void {

@@ -5,6 +5,8 @@
 import { ExpressionCache } from "../expressions/cache.ts";
 import { CANCEL_CONDITION } from "../expressions/cancel-condition.ts";
 import { judgeRetry, RETRY_CONDITION } from "../expressions/retry-condition.ts";
+import { STEP_CONDITION } from "../expressions/step-condition.ts";
+import { WAIT_CONDITION } from "../expressions/wait-condition.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Agenda } from "./dispatcher/agenda.ts";
 import { Backlog } from "./dispatcher/backlog.ts";
@@ -14,9 +16,18 @@ import { Handouts } from "./dispatcher/handouts.ts";
 import { leaseKey, Leases } from "./dispatcher/leases.ts";
 import { LimitBook } from "./dispatcher/limit-book.ts";
 import { createLimitExpressions } from "./dispatcher/limit-expressions.ts";
-import { MAX_CANCEL_CONDITIONS, MAX_RETRY_CONDITIONS } from "./dispatcher/limits.ts";
-import { Matching } from "./dispatcher/matching.ts";
+import {
+  MAX_CANCEL_CONDITIONS,
+  MAX_LOOKING,
+  MAX_MATCHING,
+  MAX_RETRY_CONDITIONS,
+  MAX_STEP_CONDITIONS,
+  MAX_WAIT_CONDITIONS_KEPT,
+} from "./dispatcher/limits.ts";
+import { firstLook, firstMatches } from "./dispatcher/matching.ts";
 import { Outbox } from "./dispatcher/outbox.ts";
+import { OWN_SESSION } from "./dispatcher/own-session.ts";
+import { Paging } from "./dispatcher/paging.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
 import { Permits } from "./dispatcher/permits.ts";
 import type { Failure } from "./dispatcher/retries.ts";
@@ -40,7 +51,8 @@ export class ShardState {
   readonly handouts = new Handouts();
   readonly leases = new Leases();
   readonly limitExpressions = createLimitExpressions();
-  readonly matching = new Matching();
+  readonly looking = new Paging(MAX_LOOKING, firstLook);
+  readonly matching = new Paging(MAX_MATCHING, firstMatches);
   readonly outbox = new Outbox();
   readonly pendingCalls = new PendingCalls();
   readonly permits = new Permits();
@@ -51,13 +63,18 @@ export class ShardState {
   readonly waiters = new Waiters();
   readonly window = new ReadyWindow();
   readonly backlog = new Backlog(this.window);
-  readonly cancelConditions = new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS);
+  readonly matchConditions = {
+    cancel: new ExpressionCache(CANCEL_CONDITION, MAX_CANCEL_CONDITIONS),
+    wait: new ExpressionCache(WAIT_CONDITION, MAX_WAIT_CONDITIONS_KEPT),
+  };
+  readonly stepConditions = new ExpressionCache(STEP_CONDITION, MAX_STEP_CONDITIONS);
   readonly #retryConditions = new ExpressionCache(RETRY_CONDITION, MAX_RETRY_CONDITIONS);
 
   constructor(name: ShardName, storage: DurableObjectStorage, log: Logger) {
     this.name = name;
     this.log = log;
     this.storage = new ShardStorage(storage);
+    this.roster.joinOwn(OWN_SESSION);
     for (const record of this.storage.readSessions()) this.roster.join(record);
     for (const lease of this.storage.readLeases()) {
       const key = leaseKey(lease);

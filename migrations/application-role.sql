@@ -17,10 +17,17 @@ grant execute on function
   v1.put_limit(uuid, text, jsonb, integer),
   v1.delete_limit(uuid, text),
   v1.limit_users(uuid, text),
+  v1.put_filters(uuid, jsonb, jsonb),
+  v1.change_filter(uuid, uuid, jsonb, bigint),
+  v1.delete_filter(uuid, uuid),
+  v1.put_notification(uuid, text, jsonb, integer),
+  v1.delete_notification(uuid, text),
+  v1.read_notification(uuid, text),
+  v1.end_notification(uuid, text),
   v1.pause_workflow(uuid, text, v1.pause_mode),
   v1.resume_workflow(uuid, text),
   v1.read_active_version(uuid, text),
-  v1.read_definitions(uuid),
+  v1.read_definitions(uuid, bigint),
   v1.read_versions(uuid, uuid[]),
   v1.busy_shards(),
   v1.claim_key(uuid, text, text, uuid, timestamptz),
@@ -36,13 +43,17 @@ grant execute on function
   v1.task_id(uuid, integer),
   v1.unfinished_runs(uuid),
   v1.ensure_partitions(timestamptz),
-  v1.forget_expired_keys(timestamptz)
+  v1.forget_expired_keys(timestamptz),
+  v1.forget_deleted_filters(timestamptz)
   to skein_application;
 
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
-  v1.task_attempt, v1.task_output, v1.child_run, v1.timer, v1.log_line,
-  v1."limit", v1.queue_item, v1.message
+  v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
+  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure
+  to skein_application;
+-- Not its secrets.
+grant select (tenant_id, name, url, states, workflows, gone_at, created_at, updated_at) on v1.notification
   to skein_application;
 grant insert (id, name) on v1.tenant to skein_application;
 grant insert (id, tenant_id, name, prefix, hash), update (revoked_at) on v1.api_token to skein_application;

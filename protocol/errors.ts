@@ -14,6 +14,17 @@ export const PROBLEMS = {
   run_not_found: { status: 404, title: "There is no such run" },
   run_not_finished: { status: 409, title: "The run has not finished" },
   workflow_paused: { status: 409, title: "The workflow is paused and takes no runs" },
+  filter_not_found: { status: 404, title: "There is no such filter" },
+  filter_exists: { status: 409, title: "The workflow has another filter like that" },
+  filter_declared: { status: 409, title: "The workflow declares the filter" },
+  too_many_filters: { status: 409, title: "There are as many filters as there may be" },
+  too_many_matches: { status: 422, title: "The event would start too many runs at once" },
+  event_not_found: { status: 404, title: "There is no such event" },
+  notification_not_found: { status: 404, title: "There is no such notification" },
+  too_many_notifications: {
+    status: 409,
+    title: "There are as many notifications as there may be",
+  },
   limit_not_found: { status: 404, title: "There is no such limit" },
   limit_in_use: { status: 409, title: "A workflow uses the limit" },
   too_many_limits: { status: 409, title: "There are as many limits as there may be" },
@@ -129,6 +140,18 @@ export const TASK_ERRORS = {
     title: "A limit's key, units or weight could not be evaluated for the task",
     advice:
       "Mend the expression or give it a fallback; then replay the run with the active version.",
+  },
+  skipped: {
+    title: "The step's conditions skipped the task",
+    advice: "Nothing: the run goes on without it. The message says which condition it was.",
+  },
+  condition_failed: {
+    title: "A condition of the step could not be evaluated for the task",
+    advice: "Mend the expression; then replay the run with the active version.",
+  },
+  wait_timeout: {
+    title: "What the task waited for did not come in time",
+    advice: "See why it did not come, or say with onTimeout what is to happen then.",
   },
   limit_held_by_parent: {
     title: "A run that this one is a child of holds a limit that it needs",

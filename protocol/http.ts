@@ -4,6 +4,7 @@
  * Times are ISO 8601 in UTC; ids are UUIDs, version 7.
  */
 import type { TaskError } from "./errors.ts";
+import type { FilterCondition } from "./event-bodies.ts";
 import type { Json, Metadata } from "./json.ts";
 import type { LabelRequest, LimitUse } from "./limit-bodies.ts";
 import type { LogLine } from "./session.ts";
@@ -15,6 +16,7 @@ import type {
   Stickiness,
   TaskState,
 } from "./states.ts";
+import type { TaskWait, WaitFor } from "./wait-bodies.ts";
 
 /** How long to wait between a failed attempt and the next: `initialMs · factorⁿ`, at most `maxMs`. */
 export interface Backoff {
@@ -51,6 +53,16 @@ export interface StepDefinition extends ExecutionPolicy {
   parents?: string[];
   /** Milliseconds it may be queued each time before it fails. Default no limit, at most 30 days. */
   scheduleTimeoutMs?: number;
+  /**
+   * CEL over `input`, `metadata` and `parents`, the outputs of its parents by name; a parent that was
+   * skipped is not there. Judged once when they have all ended: `skipIf` true or `runIf` false, and the
+   * task is skipped, and its children go on without it; else `cancelIf` true cancels the run.
+   */
+  skipIf?: string;
+  runIf?: string;
+  cancelIf?: string;
+  /** What its tasks wait for once their parents have ended and its conditions let them. Default nothing. */
+  waitFor?: WaitFor;
   /** Limits that each of its attempts is under, at most 5. Default none. */
   limits?: LimitUse[];
   /** Slots that an attempt takes on its worker. Default 1. */
@@ -77,6 +89,11 @@ export interface WorkflowDefinition {
   description?: string;
   /** Keys of the events that start a run. Default none. */
   events?: string[];
+  /**
+   * Conditions under which an event of its keys starts a run: one for each that is met. Filters that are
+   * stored count beside them. Without any, every event does. At most 100.
+   */
+  filters?: FilterCondition[];
   /** Events that cancel its unfinished runs, at most 5. Default none. */
   cancelOn?: CancelOn[];
   steps: StepDefinition[];
@@ -161,6 +178,8 @@ export interface Task {
   finishedAt: string | null;
   /** When its backoff is over, else null. */
   retryAt: string | null;
+  /** Its wait for what its step's `waitFor` says, once that has begun, else null. */
+  waited: TaskWait | null;
   /** Runs that its handler has started. */
   children: { key: string; run: string; isDetached: boolean }[];
 }
@@ -171,8 +190,9 @@ export interface RunSummary {
   version: number;
   state: RunState;
   metadata: Metadata;
-  /** The event that started it, else null. */
+  /** The event that started it, and the filter that it met, else null. */
   eventId: string | null;
+  filterId: string | null;
   /** The run that this one repeats, else null. */
   replayOf: string | null;
   /** The task whose handler started it, else null. */
@@ -286,6 +306,8 @@ export interface RunLogLine extends Omit<LogLine, "at"> {
 
 export interface PublishEvent {
   key: string;
+  /** Only filters of this scope, or of any, are asked. Default none. */
+  scope?: string;
   /** Default null. */
   payload?: Json;
   metadata?: Metadata;

@@ -134,6 +134,8 @@ export type WaitReason =
   | { kind: "finished"; state: "completed" | "failed" | "cancelled" | "skipped" }
   /** Its parents that have not completed. */
   | { kind: "parents"; parents: string[] }
+  /** What its step's `waitFor` says: one of the sets of conditions is enough. */
+  | { kind: "wait"; since: string; until: string | null; anyOf: OpenCondition[][] }
   | { kind: "paused"; since: string }
   | { kind: "backoff"; until: string }
   | {
@@ -165,6 +167,9 @@ export type WaitReason =
   | { kind: "queue"; action: string; line: LinePosition }
   /** It is ready, and on its way to the shard that gives it to a worker. */
   | { kind: "arriving" };
+
+/** An event or a moment that a task still waits for. */
+export type OpenCondition = { event: string; if: string } | { until: string };
 
 /** What an attempt has not got yet that it needs to go on. */
 export type ReturnNeed =

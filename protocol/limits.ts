@@ -67,8 +67,39 @@ export const MAX_STEPS = 500;
 /** Event keys one workflow may listen to. */
 export const MAX_EVENT_KEYS = 100;
 
+/** Filters that one workflow declares: they are stored with each version. Others are stored by the API. */
+export const MAX_DECLARED_FILTERS = 100;
+
+/** Stored filters of a tenant, and their expressions and payloads together: an isolate that takes its events holds them all. */
+export const MAX_FILTERS = 20_000;
+export const MAX_FILTERS_BYTES = 8 * 1024 * 1024;
+
+/** Bytes of JSON in a filter's payload. */
+export const MAX_FILTER_PAYLOAD_BYTES = 16 * 1024;
+
+/** Runs that one event starts: it is one commit. */
+export const MAX_RUNS_OF_EVENT = MAX_BULK;
+
+/** Filters of one event that are recorded as not evaluated. */
+export const MAX_FILTER_FAILURES = 20;
+
+/** Notifications of a tenant: each commit that ends runs looks at them. */
+export const MAX_NOTIFICATIONS = 100;
+
+/** Workflows that one notification names, secrets that sign it, and characters of its address. */
+export const MAX_WORKFLOWS_TOLD = 100;
+export const MAX_SECRETS = 2;
+export const MAX_URL_LENGTH = 2_000;
+
 /** Ways to cancel a workflow's runs by an event: each is a row written with every run. */
 export const MAX_CANCEL_ON = 5;
+
+/** Events and sleeps that one step waits for: the ways to combine them are written out, 36 at most. */
+export const MAX_WAIT_CONDITIONS = 10;
+
+/** Milliseconds that a wait's sleep and its timeout take at most, and that it looks back. */
+export const MAX_WAIT_MS = 365 * 86_400_000;
+export const MAX_LOOK_BACK_MS = 7 * 86_400_000; // every event of the key since then may be gone through
 
 /** Characters of an idempotency key. */
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;

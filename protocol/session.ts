@@ -299,8 +299,36 @@ export interface TaskFrame extends AttemptRef {
   slots?: number;
   /** Rate limits that it is under, with what was reserved for it. Absent: none. */
   limits?: { limit: string; key: string; units: number }[];
+  /** The filter that its run was started by, with its payload. Absent: none. */
+  filter?: StartingFilter;
   /** What has failed, in a step that sees to a failed run. */
   failures?: StepFailure[];
+  /** What the task has waited for. Absent: nothing. */
+  waited?: Waited;
+}
+
+/** How a task's wait has ended. */
+export interface Waited {
+  /** False: its time was over first. */
+  isMet: boolean;
+  /** What has come, in this order. */
+  met: MetCondition[];
+}
+
+/** An event or a sleep that a task has waited for. */
+export interface MetCondition {
+  /** Which, from 0: as the step's `waitFor` names them, groups not counted. */
+  condition: number;
+  /** When Skein noted it, in milliseconds since 1970. */
+  at: number;
+  /** Absent: it was a sleep. */
+  event?: { id: string; key: string; payload: Json; metadata: Metadata };
+}
+
+/** The filter by which an event started a run, as it was then. */
+export interface StartingFilter {
+  id: string;
+  payload: Json;
 }
 
 /** What failed in a run: a step, or with null the run itself, as when it took too long. */

@@ -4,14 +4,14 @@
  */
 
 export const TASK_STATES = [
-  "waiting", // for parents that have not completed
+  "waiting", // for parents that have not ended, or for what its step says
   "queued", // ready: in a shard's window, on its way to a worker, or in the queue
   "running", // a worker has held it long enough for the start to be recorded
   "backoff", // failed, and queued again when its time comes
   "completed",
   "failed",
   "cancelled", // never to run: an ancestor failed, or its run was cancelled
-  "skipped", // never to run: its condition said so
+  "skipped", // never to run: its step's conditions said so
 ] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
@@ -35,7 +35,10 @@ export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 /** What can happen to a task. */
 export const TASK_EVENTS = [
   "parents_completed",
+  "wait_began", // for what its step says
+  "wait_ended", // it has come, or its time is over
   "parent_failed", // for good
+  "skipped", // by its step's conditions
   "started", // long enough ago to be recorded
   "completed",
   "failed", // or out of time, for good
@@ -70,10 +73,11 @@ export const TASK_TRANSITIONS: Record<TaskState, Next> = {
   waiting: {
     ...ignored,
     parents_completed: "queued",
+    wait_ended: "queued",
     parent_failed: "cancelled",
     cancelled: "cancelled",
   },
-  queued: { ...inHand, expired: "failed" },
+  queued: { ...inHand, wait_began: "waiting", skipped: "skipped", expired: "failed" },
   running: inHand,
   backoff: { ...ignored, due: "queued", cancelled: "cancelled" },
   completed: ignored,
@@ -92,13 +96,19 @@ export const TIMER_KINDS = [
   "timeout", // of a run: it has taken too long
   "cancel", // of a run: its parent was cancelled
   "release", // of a run that is held: it may start
-  "match", // of an event: runs may be waiting for it
+  "match", // of an event: runs and tasks may be waiting for it
+  "wait", // of a task: a moment that it waits for has come
+  "look", // of a task: events from before its wait are to be looked at
 ] as const;
 export type TimerKind = (typeof TIMER_KINDS)[number];
 
-/** What an event does to a run that waits for it. */
-export const MATCH_KINDS = ["cancel"] as const;
+/** What an event does to a run that waits for it, or whose task does. */
+export const MATCH_KINDS = ["cancel", "wait"] as const;
 export type MatchKind = (typeof MATCH_KINDS)[number];
+
+/** What becomes of a task whose wait took too long. */
+export const TIMEOUT_CHOICES = ["fail", "skip", "continue"] as const;
+export type TimeoutChoice = (typeof TIMEOUT_CHOICES)[number];
 
 /** What a limit bounds: tasks at once (permits), or units in a time (a bucket of tokens). */
 export const LIMIT_KINDS = ["concurrency", "rate"] as const;

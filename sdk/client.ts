@@ -15,11 +15,14 @@ import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import { bulkCalls } from "./bulk.ts";
 import { SkeinError } from "./errors.ts";
+import { Events } from "./events.ts";
+import { Filters } from "./filters.ts";
 import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
 import { Messages } from "./messages.ts";
+import { Notifications } from "./notifications.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
 import { Workers } from "./workers.ts";
@@ -52,6 +55,8 @@ export interface StartOptions {
 }
 
 export interface PublishOptions {
+  /** What it is about, such as a customer: filters of that scope are asked, and those without one. */
+  scope?: string | undefined;
   metadata?: Metadata | undefined;
   /** Two publications with the same key within a day are one event. Default: a new key each. */
   idempotencyKey?: string | undefined;
@@ -69,6 +74,7 @@ export interface StartItem<Input> {
 /** One of many events to publish. */
 export interface PublishItem {
   key: string;
+  scope?: string | undefined;
   payload?: unknown;
   metadata?: Metadata | undefined;
   idempotencyKey?: string | undefined;
@@ -90,6 +96,9 @@ export class Client {
   readonly workers: Workers;
   readonly limits: StoredLimits;
   readonly messages: Messages;
+  readonly events: Events;
+  readonly filters: Filters;
+  readonly notifications: Notifications;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -105,6 +114,9 @@ export class Client {
     this.workers = new Workers(this.http);
     this.limits = new StoredLimits(this.http);
     this.messages = new Messages(this.http);
+    this.events = new Events(this.http);
+    this.filters = new Filters(this.http);
+    this.notifications = new Notifications(this.http);
   }
 
   /**
@@ -179,6 +191,8 @@ export class Client {
   /**
    * Publishes an event: it starts a run of each workflow that listens to its key. While its shard can't
    * take it the event is `accepted`: durable, and published soon; until then its `runs` are not known.
+   * Publishes an event: it starts a run of each workflow that listens to its key; of one with filters, for
+   * each that the event meets.
    *
    * @example
    * const { runs } = await skein.publish("order:created", { id: "1" });
@@ -268,9 +282,10 @@ function startBody(
   return encodeJson(start, `The input of a run of workflow "${workflow}"`);
 }
 
-function publishBody({ key, payload, metadata, idempotencyKey }: PublishItem): string {
+function publishBody({ key, scope, payload, metadata, idempotencyKey }: PublishItem): string {
   const event: PublishEvent = {
     key,
+    ...(scope === undefined ? {} : { scope }),
     payload: (payload ?? null) as Json,
     ...(metadata === undefined ? {} : { metadata }),
     idempotencyKey: idempotencyKey ?? crypto.randomUUID(),

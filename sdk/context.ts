@@ -4,7 +4,7 @@
  */
 import type { Json, Metadata } from "../protocol/json.ts";
 import { MAX_RATE_PAUSE_MS, MAX_RATE_UNITS, MAX_TIMEOUT_MS } from "../protocol/limits.ts";
-import type { StepFailure } from "../protocol/session.ts";
+import type { StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
 import {
   type ChildRun,
   quiet,
@@ -49,6 +49,8 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
   readonly parents: Parents;
   /** The run's labels. */
   readonly metadata: Metadata;
+  /** The filter by which an event started the run, with its payload as it was then; else null. */
+  readonly filter: StartingFilter | null;
   readonly runId: string;
   readonly taskId: string;
   /** The workflow's name. */
@@ -68,6 +70,14 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
   /** When this attempt's time is up, by this machine's clock. It moves with `extendTimeout`. */
   readonly deadline: Date;
   readonly log: TaskLog;
+  /**
+   * What its step's `waitFor` has brought: which conditions, and of events the payload. Undefined where
+   * there is none. It is the same for every attempt.
+   *
+   * @example
+   * const paid = ctx.waited?.met.find(({ event }) => event?.key === "order:paid")?.event;
+   */
+  readonly waited: Waited | undefined;
   /**
    * Asks for more time: the attempt's timeout is so long from now on, whatever was left of it. At
    * most 1d. Resolves once it is granted; rejects with what `signal` was aborted with when the
@@ -163,6 +173,9 @@ export class AttemptContext implements FailureContext {
   get runId(): string {
     return this.#attempt.frame.run;
   }
+  get filter(): StartingFilter | null {
+    return this.#attempt.frame.filter ?? null;
+  }
   get taskId(): string {
     return this.#attempt.frame.task;
   }
@@ -189,6 +202,9 @@ export class AttemptContext implements FailureContext {
   }
   get log(): TaskLog {
     return this.#attempt.log;
+  }
+  get waited(): Waited | undefined {
+    return this.#attempt.frame.waited;
   }
   get failures(): readonly StepFailure[] {
     return this.#attempt.frame.failures ?? [];

@@ -65,7 +65,7 @@ export class Http {
 
   /** Sends the request until it is answered; resolves with the answer's JSON. */
   async request<Answer>(
-    method: "GET" | "POST" | "PUT" | "DELETE",
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
     path: string,
     options: RequestOptions = {},
   ): Promise<Answer> {

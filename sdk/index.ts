@@ -3,6 +3,17 @@
  */
 export type { ProblemCode, TaskError, TaskErrorCode } from "../protocol/errors.ts";
 export type {
+  CreatedFilter,
+  EvaluationError,
+  EventRecord,
+  EventSummary,
+  Filter,
+  FilterFailure,
+  ReplayedEvents,
+  StartedByEvent,
+  TriedFilter,
+} from "../protocol/event-bodies.ts";
+export type {
   Attempt,
   CancelledRun,
   Page,
@@ -19,6 +30,7 @@ export type {
   WorkflowDefinition,
   WorkflowVersion,
 } from "../protocol/http.ts";
+export type { TaskWait } from "../protocol/wait-bodies.ts";
 export type {
   LabelRequest,
   LimitHolder,
@@ -28,9 +40,15 @@ export type {
   WaitReason,
   Why,
 } from "../protocol/limit-bodies.ts";
+export type {
+  EndState,
+  Notification,
+  NotificationBody,
+  StoredNotification,
+} from "../protocol/notification-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
 export type { DeadMessage, DeadMessageWithBody, QueueState } from "../protocol/message-bodies.ts";
-export type { StepFailure } from "../protocol/session.ts";
+export type { MetCondition, StartingFilter, StepFailure, Waited } from "../protocol/session.ts";
 export type {
   LimitStrategy,
   PauseMode,
@@ -38,8 +56,10 @@ export type {
   StepKind,
   Stickiness,
   TaskState,
+  TimeoutChoice,
 } from "../protocol/states.ts";
 export type { CancelOnOptions } from "./cancel-on.ts";
+export type { ConditionOptions } from "./conditions.ts";
 export {
   Client,
   type ClientOptions,
@@ -51,6 +71,13 @@ export {
 export type { ChildRun, ChildWaitOptions, SpawnItem, SpawnOptions } from "./child-run.ts";
 export type { FailureContext, LogFields, TaskContext, TaskLog } from "./context.ts";
 export type { Duration } from "./duration.ts";
+export type { EventFilter, ListEvents, ReplayedEventFilter, ReplayEventOptions } from "./events.ts";
+export type {
+  ChangeFilterOptions,
+  FilterOptions,
+  ListFilters,
+  TryFilterOptions,
+} from "./filters.ts";
 export {
   type AbortCode,
   DefinitionError,
@@ -64,6 +91,7 @@ export {
 export type { LabelOptions, Labels } from "./labels.ts";
 export type { LimitOptions, RateOptions } from "./limits.ts";
 export type { ListDeadMessages } from "./messages.ts";
+export type { PutNotificationOptions } from "./notifications.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";
@@ -84,6 +112,13 @@ export type {
   StepHandle,
   StepOptions,
 } from "./step.ts";
+export type {
+  Awaitable,
+  AwaitedEvent,
+  AwaitedSleep,
+  WaitForOptions,
+  WaitTimeoutOptions,
+} from "./wait-for.ts";
 export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-limits.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";

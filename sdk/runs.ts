@@ -319,7 +319,8 @@ function replayFields({
   };
 }
 
-function timeText(time: Date | string | undefined): string | undefined {
+/** @internal */
+export function timeText(time: Date | string | undefined): string | undefined {
   return time instanceof Date ? time.toISOString() : time;
 }
 

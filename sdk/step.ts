@@ -4,6 +4,7 @@
  */
 import type { StepDefinition } from "../protocol/http.ts";
 import { MAX_SCHEDULE_TIMEOUT_MS } from "../protocol/limits.ts";
+import { checkedConditions, type ConditionOptions } from "./conditions.ts";
 import type { FailureContext, TaskContext } from "./context.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
@@ -12,6 +13,7 @@ import { checkedLabelRequests, type LabelOptions } from "./labels.ts";
 import { checkedLimits, checkedStepSlots, type LimitOptions } from "./limits.ts";
 import { checkAction } from "./names.ts";
 import { type ExecutionOptions, executionPolicy } from "./policy.ts";
+import type { WaitForOptions } from "./wait-for.ts";
 
 /** A step, to be named as a parent or as the one whose output is the run's result. */
 export interface StepHandle<Name extends string = string, Output = unknown> {
@@ -21,6 +23,18 @@ export interface StepHandle<Name extends string = string, Output = unknown> {
   /** Only for types; it is not there when the program runs. */
   readonly "~output"?: Output;
 }
+
+/** What a step gives: nothing when it is skipped, if there is anything that may skip it. */
+export type OutputUnless<
+  Output,
+  SkipIf extends string | undefined,
+  RunIf extends string | undefined,
+  Wait,
+> = [SkipIf, RunIf] extends [undefined, undefined]
+  ? Wait extends { onTimeout: "skip" }
+    ? Output | undefined
+    : Output
+  : Output | undefined;
 
 /** What a handler finds in `ctx.parents`: each parent's output under its name. */
 export type ParentOutputs<Parents extends readonly StepHandle[]> = {
@@ -32,8 +46,12 @@ export interface StepOptions<
   Input,
   Parents extends readonly StepHandle[],
   Returned,
-> extends ExecutionOptions {
-  /** Steps whose outputs this one needs; it runs once all have completed. Default none. */
+  SkipIf extends string | undefined = string | undefined,
+  RunIf extends string | undefined = string | undefined,
+  Wait extends WaitForOptions | undefined = WaitForOptions | undefined,
+>
+  extends ExecutionOptions, ConditionOptions<SkipIf, RunIf, Wait> {
+  /** Steps whose outputs this one needs; it runs once all have ended well. Default none. */
   parents?: Parents | undefined;
   /**
    * How long it may be queued, each time it is, before it fails with `schedule_timeout`: for work
@@ -124,6 +142,7 @@ export function readStep<Input, Parents extends readonly StepHandle[], Returned>
     name,
     ...(parents.length === 0 ? {} : { parents: [...parents] }),
     ...executionPolicy(options, of),
+    ...checkedConditions(options, of),
     ...(scheduleTimeout === undefined
       ? {}
       : {

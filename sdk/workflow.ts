@@ -3,6 +3,7 @@
  * seen to be wrong is refused here, where it is written, and never first by the server.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { FilterCondition } from "../protocol/event-bodies.ts";
 import type { CancelOn, ExecutionPolicy, WorkflowDefinition } from "../protocol/http.ts";
 import type { LimitUse } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
@@ -12,6 +13,7 @@ import { type CancelOnOptions, checkedCancelOn } from "./cancel-on.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
+import { checkedFilters, type FilterOptions } from "./filters.ts";
 import { checkedLimits, checkedPriority, type LimitOptions } from "./limits.ts";
 import { checkedEvents, checkName } from "./names.ts";
 import { executionPolicy } from "./policy.ts";
@@ -20,11 +22,13 @@ import {
   type Handler,
   type OnFailureOptions,
   readHandler,
+  type OutputUnless,
   readStep,
   type Step,
   type StepHandle,
   type StepOptions,
 } from "./step.ts";
+import type { WaitForOptions } from "./wait-for.ts";
 
 type AnySchema = StandardSchemaV1<unknown, unknown>;
 
@@ -43,6 +47,11 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
   input?: Schema | undefined;
   /** What starts a run by itself: keys of events, at most 100. Default none. */
   on?: { events?: readonly string[] | undefined } | undefined;
+  /**
+   * Conditions for those events: each that is met starts a run, none starts none. Beside those that are
+   * stored with `client.filters`, at most 100. Default none: every event of its keys starts a run.
+   */
+  filters?: readonly FilterOptions[] | undefined;
   /** What cancels its runs by itself: events, at most 5, each under a condition. Default none. */
   cancelOn?: readonly CancelOnOptions[] | undefined;
   /**
@@ -68,6 +77,7 @@ interface Shared {
   readonly name: string;
   readonly description: string | undefined;
   readonly events: readonly string[];
+  readonly filters: readonly FilterCondition[];
   readonly cancelOn: readonly CancelOn[];
   readonly limits: readonly LimitUse[];
   readonly priority: number | undefined;
@@ -131,10 +141,17 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
    *   run: async (ctx) => ({ parcel: await ship(ctx.parents.charge.receipt) }),
    * });
    */
-  step<const Name extends string, Returned, const Parents extends readonly StepHandle[] = []>(
+  step<
+    const Name extends string,
+    Returned,
+    const Parents extends readonly StepHandle[] = [],
+    SkipIf extends string | undefined = undefined,
+    RunIf extends string | undefined = undefined,
+    const Wait extends WaitForOptions | undefined = undefined,
+  >(
     name: Name,
-    options: StepOptions<Value, Parents, Returned>,
-  ): StepHandle<Name, StepOutput<Awaited<Returned>>> {
+    options: StepOptions<Value, Parents, Returned, SkipIf, RunIf, Wait>,
+  ): StepHandle<Name, OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf, Wait>> {
     const { steps } = this.#shared;
     const which = `Step "${name}" of workflow "${this.name}"`;
     checkName(name, `A step of workflow "${this.name}"`);
@@ -153,7 +170,10 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
     const { step, handlers } = readStep(handle, parents, options, of);
     steps.set(name, step);
     for (const handler of handlers) this.#shared.handlers.set(handler.action, handler);
-    return step as StepHandle as StepHandle<Name, StepOutput<Awaited<Returned>>>;
+    return step as StepHandle as StepHandle<
+      Name,
+      OutputUnless<StepOutput<Awaited<Returned>>, SkipIf, RunIf, Wait>
+    >;
   }
 
   /**
@@ -196,7 +216,8 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 
   /** The definition as it is registered. Throws `DefinitionError` when there are no steps. */
   definition(): WorkflowDefinition {
-    const { name, description, events, cancelOn, steps, timeoutMs, onFailure } = this.#shared;
+    const { name, description, events, filters, cancelOn, steps, timeoutMs, onFailure } =
+      this.#shared;
     const { limits, priority, sticky } = this.#shared;
     if (steps.size === 0) {
       throw new DefinitionError(`Workflow "${name}" has no steps: add one with \`step()\``);
@@ -205,6 +226,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
       name,
       ...(description === undefined ? {} : { description }),
       ...(events.length === 0 ? {} : { events: [...events] }),
+      ...(filters.length === 0 ? {} : { filters: [...filters] }),
       ...(cancelOn.length === 0 ? {} : { cancelOn: [...cancelOn] }),
       steps: [...steps.values()].map(({ definition }) => definition),
       ...(limits.length === 0 ? {} : { limits: [...limits] }),
@@ -269,13 +291,15 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
   options: WorkflowOptions<Schema>,
 ): Workflow<StandardSchemaV1.InferInput<Schema>, StandardSchemaV1.InferOutput<Schema>> {
-  const { name, description, on, cancelOn, limits, priority, sticky, input, timeout } = options;
+  const { name, description, on, filters, cancelOn, limits, priority, sticky, input, timeout } =
+    options;
   const of = `workflow "${name}"`;
   checkName(name, "A workflow");
   return new Workflow({
     name,
     description,
     events: checkedEvents(name, on?.events ?? []),
+    filters: checkedFilters(name, filters ?? [], (on?.events ?? []).length > 0),
     cancelOn: checkedCancelOn(name, cancelOn ?? []),
     limits: checkedLimits(limits ?? [], of),
     priority: priority === undefined ? undefined : checkedPriority(priority, of),

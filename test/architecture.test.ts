@@ -37,6 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "expressions",
     "database/rows.ts",
     "database/definition-rows.ts",
+    "database/match-rows.ts",
   ],
   "durable-objects": [
     "protocol",
@@ -46,7 +47,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "messages",
     "durable-objects/dispatcher",
   ],
-  "workers/matching": ["protocol", "expressions"],
+  "workers/matching": ["protocol", "expressions", "database/definition-rows.ts"],
   workers: [
     "protocol",
     "expressions",

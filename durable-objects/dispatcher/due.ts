@@ -9,11 +9,11 @@ import type { TimerKind } from "../../protocol/states.ts";
 import { errorOf } from "./task-errors.ts";
 import type { Transition } from "./transitions.ts";
 
-/** Timers of tasks and runs: those of events are `matching.ts`. */
-export type RunTimer = TimerRow & { k: Exclude<TimerKind, "match"> };
+/** Timers that are one transition. Those of events, and what waits for them, are `shard-matches.ts`. */
+export type RunTimer = TimerRow & { k: Exclude<TimerKind, "match" | "wait" | "look"> };
 
 export function isRunTimer(timer: TimerRow): timer is RunTimer {
-  return timer.k !== "match";
+  return timer.k !== "match" && timer.k !== "wait" && timer.k !== "look";
 }
 
 export function transitionOf({ id, k: kind }: RunTimer): Transition {

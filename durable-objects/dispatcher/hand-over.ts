@@ -61,7 +61,7 @@ export function taskFrame(
   step: StepRow,
   shard: number,
 ): TaskFrame {
-  const { id, run, attempt, input, parents, metadata, queuedAt, failed } = task;
+  const { id, run, attempt, input, parents, metadata, queuedAt, filter, failed, waited } = task;
   return {
     type: "task",
     task: id,
@@ -81,6 +81,8 @@ export function taskFrame(
     ...(reserved.length > 0 && {
       limits: reserved.map(({ limit, key, units }) => ({ limit, key, units })),
     }),
+    ...(filter && { filter }),
     ...(failed && { failures: failed }),
+    ...(waited && { waited }),
   };
 }

@@ -67,8 +67,19 @@ export const MAX_VERSIONS = 2_000;
 /** Conditions of retries that are kept compiled, at some 10 KB each. */
 export const MAX_RETRY_CONDITIONS = 200;
 
+/** Conditions of steps that are kept compiled. */
+export const MAX_STEP_CONDITIONS = 500;
+
 /** Conditions of events that cancel runs that are kept compiled. */
 export const MAX_CANCEL_CONDITIONS = 200;
+
+/** Conditions of events that are waited for that are kept compiled. */
+export const MAX_WAIT_CONDITIONS_KEPT = 500;
+
+/** Waits that look back together, and what of one comes in one page: events gone through, and bytes. */
+export const MAX_LOOKING = 8;
+export const LOOK_PAGE = 50;
+export const LOOK_PAGE_BYTES = 64 * 1024; // with one that goes beyond it, as large as an event may be
 
 /** Events whose waiting runs are looked at together; a bulk call may publish a thousand. */
 export const MAX_MATCHING = 8;

@@ -7,6 +7,7 @@ import type { StepRow } from "../../database/definition-rows.ts";
 import { taskId } from "../../protocol/ids.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Cargo } from "./committer.ts";
+import { UNJUDGED } from "./gates.ts";
 import type { Handouts } from "./handouts.ts";
 import type { Lane } from "./lane.ts";
 import type { Lease, Leases } from "./leases.ts";
@@ -14,7 +15,7 @@ import type { LimitBook } from "./limit-book.ts";
 import { MAX_TAKE } from "./limits.ts";
 import { type LimitExpressions, needsOf } from "./needs.ts";
 import type { Roster } from "./roster.ts";
-import { isReadyAtStart, type Transition } from "./transitions.ts";
+import { isReadyAtStart, isReadyFirst, type Transition } from "./transitions.ts";
 import type { Versions } from "./versions.ts";
 import type { ReadyWindow } from "./window.ts";
 
@@ -76,6 +77,22 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
         break;
       case "spawn":
         (request.spawns ??= []).push(transition.row);
+        break;
+      case "wait":
+        (request.waits ??= []).push(transition.row);
+        ended.push(transition.row.t);
+        break;
+      case "meet":
+        (request.meets ??= []).push(transition.row);
+        break;
+      case "elapse":
+        (request.elapses ??= []).push(transition.row);
+        break;
+      case "look":
+        (request.looks ??= []).push(transition.row);
+        break;
+      case "looked":
+        (request.looked ??= []).push(transition.row);
         break;
       case "match":
         (request.matches ??= []).push(transition.row);
@@ -163,7 +180,7 @@ function* firstTasksOf(
   const version = versions.find(v);
   if (version === undefined) return;
   for (const [number, step] of version.steps.entries()) {
-    if (!step.isRoot) continue;
+    if (!isReadyFirst(step)) continue;
     const data = { input, metadata, parents: {}, ...(priority !== undefined && { priority }) };
     const found = needsOf(data, version, step, book, limitExpressions);
     // What can't be said fails when it comes to the window, from wherever.
@@ -174,24 +191,32 @@ function* firstTasksOf(
 /** For each action, how many tasks the batch's transitions can make ready at most. */
 function readiedBy(batch: Transition[], now: number, { versions }: PlanParts): Map<string, number> {
   const wanted = new Map<string, number>();
+  const wantAction = (action: string): void => {
+    wanted.set(action, (wanted.get(action) ?? 0) + 1);
+  };
   const want = (step: StepRow | undefined): void => {
-    if (step) wanted.set(step.action, (wanted.get(step.action) ?? 0) + 1);
+    if (step) wantAction(step.gate === undefined ? step.action : UNJUDGED);
   };
   for (const transition of batch) {
     if (transition.kind === "start") {
       for (const { v, ro, ru = [] } of transition.call.runs) {
-        if (ro === undefined) continue;
         for (const [number, step] of versions.find(v)?.steps.entries() ?? []) {
-          if (step.kind === "step" && !ru.includes(number)) want(step);
+          const isWanted =
+            ro === undefined
+              ? step.isRoot && step.gate !== undefined
+              : step.kind === "step" && !ru.includes(number);
+          if (isWanted) want(step);
         }
       }
+    } else if (transition.kind === "meet" || transition.kind === "elapse") {
+      wantAction(UNJUDGED);
     } else if (transition.kind === "result") {
       const { row, version: id, step } = transition;
       const steps = versions.find(id)?.steps ?? [];
       const own = steps[step];
       if (isTriedAgain(row)) {
-        if (row.d === undefined || row.d <= now) want(own);
-      } else if (row.s === "completed" && own?.kind === "step") {
+        if (own && (row.d === undefined || row.d <= now)) wantAction(own.action);
+      } else if ((row.s === "completed" || row.s === "skipped") && own?.kind === "step") {
         for (const child of own.children) want(steps[child]);
       } else {
         // Its run may have failed, and unwinds one step at a time.

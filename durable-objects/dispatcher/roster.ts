@@ -4,6 +4,7 @@
  */
 import type { LabelRequest } from "../../protocol/limit-bodies.ts";
 import type { LabelComparator } from "../../protocol/states.ts";
+import { UNJUDGED } from "./gates.ts";
 import type { ReadyTask } from "./lane.ts";
 import type { LeaseKey } from "./leases.ts";
 import type { Placing } from "./needs.ts";
@@ -156,6 +157,7 @@ export class Roster {
   #sessions = new Map<string, Session>();
   #byAction = new Map<string, Set<Session>>();
   #freed = new Set<Session>();
+  #own: Session | undefined;
 
   get size(): number {
     return this.#sessions.size;
@@ -166,7 +168,13 @@ export class Roster {
   }
 
   find(id: string): Session | undefined {
-    return this.#sessions.get(id);
+    return this.#own?.id === id ? this.#own : this.#sessions.get(id);
+  }
+
+  /** Adds the session of Skein's own worker. It has no socket, never leaves, and is none of `sessions`. */
+  joinOwn(record: SessionRecord): void {
+    this.#own = new Session(record, this.#freed);
+    this.#offer(this.#own);
   }
 
   /** Adds a session, or gives a known one what its worker now says of itself. */
@@ -175,12 +183,16 @@ export class Roster {
     for (const action of session.actions) this.#byAction.get(action)?.delete(session);
     session.update(record);
     this.#sessions.set(session.id, session);
+    this.#offer(session);
+    return session;
+  }
+
+  #offer(session: Session): void {
     for (const action of session.actions) {
       const offering = this.#byAction.get(action);
       if (offering) offering.add(session);
       else this.#byAction.set(action, new Set([session]));
     }
-    return session;
   }
 
   leave(session: Session): void {
@@ -194,6 +206,7 @@ export class Roster {
 
   /** Whether a session that is there now could ever take a task of this action. */
   isServed(action: string): boolean {
+    if (action === UNJUDGED) return true; // the shard itself sees to them
     for (const session of this.#byAction.get(action) ?? []) {
       if (session.isTaking) return true;
     }

@@ -12,6 +12,9 @@ const ERROR_NAMES: Partial<Record<TaskErrorCode, string>> = {
   cancelled: "Cancelled",
   limit_full: "LimitFull",
   invalid_key: "InvalidKey",
+  skipped: "Skipped",
+  condition_failed: "ConditionFailed",
+  wait_timeout: "WaitTimeout",
   limit_held_by_parent: "LimitHeldByParent",
   rate_limited: "RateLimited",
 };

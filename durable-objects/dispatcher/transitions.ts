@@ -7,8 +7,6 @@ import type {
   CommitReply,
   EventRow,
   LogRow,
-  MatchedRow,
-  MatchRow,
   ParkRow,
   ReleaseRow,
   ResultRow,
@@ -18,6 +16,15 @@ import type {
   UnlinedRow,
   WakeRow,
 } from "../../database/rows.ts";
+import type {
+  LookedRow,
+  LookRow,
+  MatchedRow,
+  MatchRow,
+  MeetRow,
+  WaitingRow,
+} from "../../database/match-rows.ts";
+import type { StepRow } from "../../database/definition-rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { ReadyTask } from "./lane.ts";
 
@@ -69,6 +76,11 @@ export type Transition =
       refused: (error: unknown) => void;
     }
   | { kind: "spawn"; row: SpawnRow; bytes: number; session: string }
+  | { kind: "wait"; row: WaitingRow; bytes: number }
+  | { kind: "elapse"; row: WaitingRow; bytes: number }
+  | { kind: "meet"; row: MeetRow; bytes: number; landed: () => void; refused: () => void }
+  | { kind: "look"; row: LookRow; bytes: number }
+  | { kind: "looked"; row: LookedRow; bytes: number }
   | { kind: "match"; row: MatchRow; bytes: number }
   | { kind: "matched"; row: MatchedRow; bytes: number }
   | { kind: "started"; row: StartedRow; bytes: number }
@@ -88,6 +100,8 @@ export function runOf(transition: Transition): string | undefined {
     case "start":
     case "match":
     case "matched":
+    case "look":
+    case "looked":
     case "ask":
       return undefined;
     case "log":
@@ -95,6 +109,11 @@ export function runOf(transition: Transition): string | undefined {
     default:
       return transition.row.r;
   }
+}
+
+/** Whether a step is ready when its run starts; what is under conditions is judged first. */
+export function isReadyFirst({ isRoot, gate }: StepRow): boolean {
+  return isRoot && gate === undefined;
 }
 
 /** Whether a run's first tasks are ready with its start, and known without asking. */

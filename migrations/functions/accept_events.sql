@@ -2,7 +2,7 @@
 -- is handled, under the same id. Its idempotency key is claimed at once.
 --
 -- Called by  the edge Worker, when a shard has not answered, or has too much to commit.
--- p_events   [{id, k: key, ik: idempotency key, p: payload, m: metadata}]
+-- p_events   [{id, k: key, s: scope, ik: idempotency key, p: payload, m: metadata, ro: replay of}]
 -- p_broker   which carries the messages.
 -- p_most     so many events of a tenant may wait; with more, none of these is accepted.
 -- Returns    null when that is so; else {known: {id: {id, runs}} of those that were published or accepted

@@ -58,7 +58,7 @@ begin
           attempt = coalesce(o.a, t.attempt), worker = o.w, started_at = v1.moment(o.b)
       from open o where t.id = o.id
   ), woken as (
-    delete from v1.timer where id = any (array(select id from open where state = 'backoff')) and kind = 'retry'
+    delete from v1.timer where id = any (array(select id from open where state in ('waiting', 'backoff')))
   )
   delete from v1.queue_item where task_id = any (array(select id from open where state in ('queued', 'running')));
   update v1.workflow_run r
@@ -82,6 +82,7 @@ begin
     on conflict (id, kind, shard) do nothing;
 
   if v_timed_out is not null then
+    delete from v1.match where run_id = any (v_timed_out) and kind = 'wait';
     select u.ready into ready from v1.unwind_runs(p_at, v_timed_out) u;
   end if;
   with finished as (

@@ -12,7 +12,8 @@ as $$
       when t.id is null then 'gone'
       when t.attempt = x.a and t.state in ('completed', 'failed')
         and coalesce(t.error->>'code', '')
-            not in ('worker_lost', 'not_received', 'execution_timeout', 'schedule_timeout', 'invalid_key') then 'recorded'
+            not in ('worker_lost', 'not_received', 'execution_timeout', 'schedule_timeout', 'invalid_key', 'condition_failed',
+                    'wait_timeout') then 'recorded'
       when h.outcome in ('completed', 'failed', 'put_back') then 'recorded'
       else 'stale' end), '{}')
     from jsonb_to_recordset(coalesce(p_asked, '[]')) as x(t uuid, a integer)

@@ -16,14 +16,16 @@
 --             next life, so that a sending that lands late is known as a repeat
 --   carried   tasks to keep in hand beyond their settled handout
 --   broker    which carries what is sent; absent: pgmq
---   events    [{id, k: key, ik: idempotency key, p: payload, m: metadata, d: definitions version, r: [run ids],
---              c: [{p: path in the event}] by which runs that wait for it are found, q: it was accepted as a
---              message, and is stored only if this commit removes that}]
+--   events    [{id, k: key, s: scope, ik: idempotency key, p: payload, m: metadata, d: definitions version,
+--              r: [run ids], ro: replay of, f: [{f: filter, e: error}] that could not be evaluated,
+--              c: [{p: path in the event}] by which runs that wait for it are found, l: also looked back at,
+--              q: it was accepted as a message, and is stored only if this commit removes that}]
 --   starts    [{id, w: workflow, v: version, d: definitions version, n: tasks to execute, e: event,
 --              k: idempotency key, i: input, m: metadata, s: [[step to spill, lane]], pr: priority, u: run timeout (ms),
---              h: held, c: cancelled by events, ro: replay of, ru: [steps whose outputs are reused]}]
+--              h: held, c: cancelled by events, f: filter, fp: its payload, ro: replay of, ru: [steps whose outputs are reused]}]
 --   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began,
---              f: finished, d: when the next attempt is due, x: lost once too often}]
+--              f: finished, d: when the next attempt is due, x: lost once too often}]; with outcome
+--             `skipped` of a task that its step's conditions have skipped
 --   started   [{t, r, a, w, b}]  attempts that run long
 --   logs      [{t, a, n: first number, l: [{level, message, fields, at}]}]
 --   asked     [{t, a}]  attempts to classify, nothing more
@@ -31,6 +33,11 @@
 --   releases  [{r}]  runs that are held no longer
 --   spawns    [{t, r, a, c: [{k: key, id, w: workflow's name, i, m, x: detached}]}]  children of attempts
 --   cancels   [{r, e: error, l: leases [{t, a, w, b}]}]  by a caller or, with code run_timeout, by time
+--   waits     [{t, r}]  ready tasks that begin to wait (begin_waits)
+--   meets     [{t, r, n: condition, e: event}]  what tasks wait for, and has come (advance_waits)
+--   elapses   [{t, r}]  tasks of which a moment has come that they wait for
+--   looks     [{t, r, n, e, l, b}]  waits of which to list events from before (read_past_events)
+--   looked    [{t}]  waits for which those have been seen to: their timers are deleted
 --   matches   [{e: event, r, n, l, b}]  events of which to list runs that wait for them (read_matches)
 --   matched   [{e}]  events whose runs have been seen to: their timers are deleted
 --   room      {default, actions: {action: n}, bytes}: how many ready tasks the window can take
@@ -93,13 +100,17 @@ begin
         into v_reply, v_handed, v_ready, v_timed, v_is_queue_changed
         from v1.start_runs(v_tenant, v_shard, v_at, v_definitions, p->'starts', v_reply->'events', false) s;
     end if;
-    if v_awaited is not null then perform v1.match_events(v_tenant, v_at, v_awaited); end if;
+    if v_awaited is not null then
+      perform v1.match_events(v_tenant, v_at, v_awaited, array(
+        select x.id from jsonb_to_recordset(p->'events') as x(id uuid, l boolean) where x.l));
+    end if;
   end if;
 
   if p ? 'results' then
     v_named := array(select r from jsonb_to_recordset(p->'results') as x(r uuid));
   end if;
-  if p ?| array['started', 'logs', 'wakes', 'parks', 'unlined', 'releases', 'spawns', 'cancels'] then
+  if p ?| array['started', 'logs', 'wakes', 'parks', 'unlined', 'releases', 'spawns', 'cancels',
+                'waits', 'meets', 'elapses'] then
     v_named := v_named || array(
       select r from jsonb_to_recordset(p->'started') as x(r uuid)
       union all select v1.run_id(t) from jsonb_to_recordset(p->'logs') as x(t uuid)
@@ -108,7 +119,10 @@ begin
       union all select r from jsonb_to_recordset(p->'unlined') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'releases') as x(r uuid)
       union all select r from jsonb_to_recordset(p->'spawns') as x(r uuid)
-      union all select r from jsonb_to_recordset(p->'cancels') as x(r uuid));
+      union all select r from jsonb_to_recordset(p->'cancels') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'waits') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'meets') as x(r uuid)
+      union all select r from jsonb_to_recordset(p->'elapses') as x(r uuid));
   end if;
   if cardinality(v_named) > 0 then perform v1.lock_runs(v_tenant, v_named); end if;
   -- What an attempt says comes before what ends it.
@@ -128,6 +142,11 @@ begin
     select v_ready || r.ready, v_timed || r.timed into v_ready, v_timed
       from v1.release_runs(v_tenant, v_at, p->'releases') r;
   end if;
+  if p ? 'waits' then v_timed := v_timed || v1.begin_waits(v_tenant, v_shard, v_at, p->'waits'); end if;
+  if p ?| array['meets', 'elapses'] then
+    select v_ready || w.ready, v_timed || w.timed into v_ready, v_timed
+      from v1.advance_waits(v_tenant, v_shard, v_at, p->'meets', p->'elapses') w;
+  end if;
   if p ? 'cancels' then
     select v_reply || c.reply, v_ready || c.ready, v_ended || c.ended, v_timed || c.timed
       into v_reply, v_ready, v_ended, v_timed
@@ -140,11 +159,23 @@ begin
       where id = any (array(select x.e from jsonb_to_recordset(p->'matched') as x(e uuid))) and kind = 'match'
         and shard is not distinct from v_shard and tenant_id is not distinct from v_tenant;
   end if;
+  if p ? 'looked' then
+    delete from v1.timer
+      where id = any (array(select x.t from jsonb_to_recordset(p->'looked') as x(t uuid))) and kind = 'look'
+        and shard is not distinct from v_shard and tenant_id is not distinct from v_tenant;
+  end if;
+  if p ? 'looks' then
+    v_reply := v_reply || jsonb_build_object('looks', v1.read_past_events(v_tenant, p->'looks'));
+  end if;
   if p ? 'matches' then
     v_reply := v_reply || jsonb_build_object('matches', v1.read_matches(v_tenant, v_shard, p->'matches'));
   end if;
   if p ? 'asked' then
     v_reply := v_reply || jsonb_build_object('asked', v1.classify_results(v_tenant, p->'asked'));
+  end if;
+  if p ?| array['results', 'cancels'] and exists (select from v1.notification where tenant_id = v_tenant) then
+    v_ready := v_ready || v1.notify_ended(v_tenant, v_shard, v_at, v_ended || array(
+      select (f->>'run')::uuid from jsonb_array_elements(v_reply->'finished') f));
   end if;
   if cardinality(v_ended) > 0 then
     v_reply := jsonb_set(v_reply, '{finished}', coalesce(v_reply->'finished', '[]')

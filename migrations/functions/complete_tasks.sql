@@ -1,5 +1,5 @@
--- Ends attempts: keeps outputs, readies the children that waited only for them, cancels what can
--- never run, and ends the runs with nothing left, or lets those that have failed unwind. An attempt
+-- Ends attempts, and tasks that are skipped: keeps outputs, readies the children that waited only for them,
+-- cancels what can never run, and ends the runs with nothing left, or lets those that have failed unwind. An attempt
 -- that another follows goes to history, and its task is ready again: at once, or when a timer says so.
 --
 -- Called by  commit, once a batch, which holds the locks of the runs; one result a task.
@@ -29,17 +29,17 @@ declare
   v_unwound record;
 begin
   with reported as (
-    select x.*, x.s = 'completed' or x.d is null and (x.s not in ('lost', 'put_back') or x.x) as is_over,
-           case when x.s = 'completed' then 'completed'::v1.task_state
+    select x.*, x.s in ('completed', 'skipped') or x.d is null and (x.s not in ('lost', 'put_back') or x.x) as is_over,
+           case when x.s in ('completed', 'skipped') then x.s::v1.task_state
                 when x.s in ('lost', 'put_back') and x.x is not true and x.d is null then 'queued'
                 when x.d is null then 'failed'
                 when v1.moment(x.d) > p_at then 'backoff' else 'queued' end as next
-      from jsonb_to_recordset(p_results) as x(t uuid, r uuid, a integer, s v1.attempt_outcome, o jsonb, e jsonb,
+      from jsonb_to_recordset(p_results) as x(t uuid, r uuid, a integer, s text, o jsonb, e jsonb,
              w text, b double precision, f double precision, d double precision, x boolean)
   ), ended as (
     update v1.task t
       set state = x.next,
-          attempt = x.a,
+          attempt = case when x.s = 'skipped' then t.attempt else x.a end,
           queued_at = case when x.is_over or x.next = 'backoff' then t.queued_at else p_at end,
           worker = case when x.is_over then x.w end,
           started_at = case when x.is_over then v1.moment(x.b) end,
@@ -57,7 +57,7 @@ begin
       select id, coalesce(o, 'null') from ended where state = 'completed'
   ), history as (
     insert into v1.task_attempt (task_id, attempt, outcome, worker, started_at, finished_at, error)
-      select id, a, s, w, v1.moment(b), coalesce(v1.moment(f), p_at), e
+      select id, a, s::v1.attempt_outcome, w, v1.moment(b), coalesce(v1.moment(f), p_at), e
         from ended where state in ('queued', 'backoff')
   )
   select array_agg(id), array_agg(run_id), array_agg(version_id), array_agg(step), array_agg(state),
@@ -83,7 +83,7 @@ begin
                 from unnest(v_runs, v_versions, v_steps, v_states) e(run_id, version_id, step, state)
                 join v1.dag d on d.version_id = e.version_id and d.step = e.step
                 cross join unnest(d.children) child
-                where e.state = 'completed' group by 1) c
+                where e.state in ('completed', 'skipped') group by 1) c
         where t.id = c.id and t.state = 'waiting'
         returning t.id, t.pending
     )
@@ -102,7 +102,7 @@ begin
                        else 'running' end,
           started_at = coalesce(r.started_at, e.began),
           finished_at = case when r.remaining = e.ended and r.failed + e.failed = 0 then p_at end
-      from (select run_id, count(*) filter (where state in ('completed', 'failed')) as ended,
+      from (select run_id, count(*) filter (where state in ('completed', 'failed', 'skipped')) as ended,
                    count(*) filter (where state = 'failed') as failed, min(began) as began
               from unnest(v_runs, v_states, v_began) e(run_id, state, began) group by run_id) e
       where r.id = e.run_id

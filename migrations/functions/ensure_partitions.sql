@@ -12,7 +12,8 @@ declare
   v_made integer := 0;
 begin
   foreach v_table in array
-    array['event', 'workflow_run', 'task', 'task_attempt', 'task_output', 'child_run', 'log_line']
+    array['event', 'filter_failure', 'workflow_run', 'task', 'task_attempt', 'task_output', 'task_wait', 'child_run',
+          'log_line']
   loop
     v_month := date_trunc('month', (p_now - interval '1 day') at time zone 'utc');
     while v_month <= (p_now + interval '35 days') at time zone 'utc' loop

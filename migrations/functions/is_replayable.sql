@@ -1,5 +1,5 @@
 -- Whether a run can be replayed: it is the tenant's and has finished, and whatever is to be reused of
--- it was completed, by the same version.
+-- it was completed or skipped, by the same version.
 --
 -- Called by  start_runs. What has finished never changes, so the answer doesn't either.
 create or replace function v1.is_replayable(p_tenant_id uuid, p_run_id uuid, p_version_id uuid, p_reused smallint[])
@@ -11,6 +11,6 @@ returns boolean language sql stable as $$
         and (coalesce(cardinality(p_reused), 0) = 0 or r.version_id = p_version_id)
         and not exists (
           select from unnest(p_reused) u(step)
-            left join v1.task t on t.id = v1.task_id(p_run_id, u.step) and t.state = 'completed'
+            left join v1.task t on t.id = v1.task_id(p_run_id, u.step) and t.state in ('completed', 'skipped')
             where t.id is null))
 $$;

@@ -24,17 +24,26 @@ begin
       where x.ik is not null and x.d = p_definitions and x.id <> all (v_gone)));
 
   with stored as (
-    insert into v1.event (id, tenant_id, key, payload, metadata, runs, equalities)
-      select x.id, p_tenant_id, x.k, coalesce(x.p, 'null'), coalesce(x.m, '{}'), x.r,
+    insert into v1.event (id, tenant_id, key, scope, payload, metadata, runs, replay_of, equalities)
+      select x.id, p_tenant_id, x.k, x.s, coalesce(x.p, 'null'), coalesce(x.m, '{}'), x.r, x.ro,
              case when x.c is not null then array(
                select v1.equality_hash(c.p, jsonb_build_object('key', x.k, 'payload', x.p, 'metadata', x.m) #> c.p)
                  from jsonb_to_recordset(x.c) as c(p text[])) end
-        from jsonb_to_recordset(p_events) as x(id uuid, k text, p jsonb, m jsonb, r uuid[], d bigint, c jsonb)
+        from jsonb_to_recordset(p_events)
+          as x(id uuid, k text, s text, p jsonb, m jsonb, r uuid[], ro uuid, d bigint, c jsonb)
         where x.d = p_definitions and not v_taken ? x.id::text and x.id <> all (v_gone)
         on conflict (id) do nothing
       returning id, equalities
   )
   select array_agg(id) filter (where equalities is not null), count(*) into awaited, v_stored from stored;
+  if p_events @? '$[*].f' then
+    insert into v1.filter_failure (event_id, filter_id, error)
+      select x.id, f.f, f.e
+        from jsonb_to_recordset(p_events) as x(id uuid, d bigint, f jsonb)
+        cross join jsonb_to_recordset(x.f) as f(f uuid, e jsonb)
+        where x.d = p_definitions and not v_taken ? x.id::text and x.id <> all (v_gone)
+        on conflict do nothing;
+  end if;
   if p_events @? '$[*].c' then
     timed := array(select x.id from jsonb_to_recordset(p_events) as x(id uuid, c jsonb) where x.c is not null);
   end if;

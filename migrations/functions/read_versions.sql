@@ -9,7 +9,7 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
                                    'children', d.children, 'timeoutMs', d.timeout_ms)
                                  || jsonb_strip_nulls(jsonb_build_object(
                                    'scheduleTimeoutMs', d.schedule_timeout_ms, 'retry', d.retry,
-                                   'dispatch', d.dispatch)) order by d.step)
+                                   'dispatch', d.dispatch, 'gate', d.gate)) order by d.step)
                   from v1.dag d where d.version_id = v.id))
       || jsonb_strip_nulls(jsonb_build_object('dispatch', v.dispatch))), '[]')
     from v1.workflow_version v join v1.workflow w on w.id = v.workflow_id

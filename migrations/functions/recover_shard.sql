@@ -55,7 +55,7 @@ begin
   insert into v1.task_attempt (task_id, attempt, outcome, finished_at)
     select id, attempt, 'lost', v_at from requeued where not v_trusted;
   insert into v1.queue_item (tenant_id, shard, action, task_id, expires_at)
-    select v_tenant, v_shard, d.action, t.id, t.queued_at + d.schedule_timeout_ms * interval '1 millisecond'
+    select v_tenant, v_shard, case when d.gate is null then d.action else '' end, t.id, t.queued_at + d.schedule_timeout_ms * interval '1 millisecond'
       from unnest(v_returned) u(id)
       join v1.task t on t.id = u.id
       join v1.workflow_run r on r.id = v1.run_id(t.id)

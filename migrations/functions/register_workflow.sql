@@ -6,8 +6,9 @@
 -- p          {tenant, workflow: new id, version: new id, name, checksum, definition, timeout: of a run,
 --             cancelOn: [{number: from 1, event, if, eventPath, runPath: whose values must be equal}],
 --             dag: [{step, name, action, kind, parents, children, descendants, timeout,
---                    schedule: how long it may be queued, compensates: the step it undoes, retry, dispatch}],
---             dispatch, limits: [names of stored limits that it uses]}
+--                    schedule: how long it may be queued, compensates: the step it undoes, retry, dispatch,
+--                    gate}],
+--             dispatch, limits: [names of stored limits that it uses], filters: [DeclaredFilterRow]}
 -- Returns    as read_active_version, with created; or {unknownLimits: [names]}, and nothing is stored
 create or replace function v1.register_workflow(p jsonb)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -41,18 +42,18 @@ begin
     v_version := (p->>'version')::uuid;
     v_created := true;
     insert into v1.workflow_version (id, workflow_id, number, checksum, definition, timeout_ms, cancel_on,
-                                     dispatch, limits)
+                                     dispatch, limits, filters)
       select v_version, v_workflow, coalesce(max(number), 0) + 1, p->>'checksum', p->'definition',
              (p->>'timeout')::bigint, p->'cancelOn', p->'dispatch',
-             array(select jsonb_array_elements_text(p->'limits'))
+             array(select jsonb_array_elements_text(p->'limits')), p->'filters'
         from v1.workflow_version where workflow_id = v_workflow;
     insert into v1.dag (version_id, step, name, action, kind, parents, children, descendants, timeout_ms,
-                        schedule_timeout_ms, compensates, retry, dispatch)
+                        schedule_timeout_ms, compensates, retry, dispatch, gate)
       select v_version, x.step, x.name, x.action, coalesce(x.kind, 'step'), x.parents, x.children, x.descendants,
-             x.timeout, x.schedule, x.compensates, x.retry, x.dispatch
+             x.timeout, x.schedule, x.compensates, x.retry, x.dispatch, x.gate
         from jsonb_to_recordset(p->'dag') as x(step smallint, name text, action text, kind v1.step_kind,
                parents smallint[], children smallint[], descendants smallint[], timeout integer,
-               schedule bigint, compensates smallint, retry jsonb, dispatch jsonb);
+               schedule bigint, compensates smallint, retry jsonb, dispatch jsonb, gate jsonb);
   end if;
   update v1.workflow set active_version_id = v_version
     where id = v_workflow and active_version_id is distinct from v_version;

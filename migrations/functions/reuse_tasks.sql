@@ -11,8 +11,8 @@ begin
       cross join lateral (select distinct step from unnest(r.reused) s(step)) u
       where v1.run_id(p.id) = p.id
   ), copied as (
-    insert into v1.task (id, queued_at, started_at, finished_at, state, attempt, step, pending, children, worker)
-      select u.id, t.queued_at, t.started_at, t.finished_at, t.state, t.attempt, t.step, 0, t.children, t.worker
+    insert into v1.task (id, queued_at, started_at, finished_at, state, attempt, step, pending, children, worker, error)
+      select u.id, t.queued_at, t.started_at, t.finished_at, t.state, t.attempt, t.step, 0, t.children, t.worker, t.error
         from reused u join v1.task t on t.id = u.original
   )
   insert into v1.task_output (task_id, output)

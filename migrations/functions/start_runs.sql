@@ -8,8 +8,8 @@
 --            changed: resolve the workflow again), or the id of the run that had the key first;
 --            known: [run] of those that an earlier sending had started, whose tasks are elsewhere by now;
 --            handed: the ready tasks that the shard keeps. Those it lists to spill go to the queue
---            (has_spilled); ready: those of replays and children, of which the shard doesn't know what
---            they are given; timed: runs that may have been given a timer, now or by an earlier sending.
+--            (has_spilled); ready: those under conditions, and those of replays and children, of which the
+--            shard doesn't know what they are given; timed: runs that may have been given a timer, now or by an earlier sending.
 drop function if exists v1.start_runs(uuid, smallint, timestamptz, bigint, jsonb, jsonb);
 create or replace function v1.start_runs(
   p_tenant_id uuid, p_shard smallint, p_at timestamptz, p_definitions bigint, p_starts jsonb,
@@ -41,12 +41,13 @@ begin
 
   with started as (
     insert into v1.workflow_run (id, tenant_id, workflow_id, version_id, event_id, state, shard, remaining, input,
-                                 metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority)
+                                 metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority,
+                                 filter_id, filter_payload)
       select x.id, p_tenant_id, x.w, x.v, x.e, 'queued', p_shard, x.n, coalesce(x.i, 'null'), coalesce(x.m, '{}'),
              x.u, coalesce(x.c, false), x.ro, x.ru, case when p_are_children then (x.p->>0)::uuid end,
-             case when p_are_children then x.p->>1 end, x.pr
+             case when p_are_children then x.p->>1 end, x.pr, x.f, x.fp
         from jsonb_to_recordset(p_starts) as x(id uuid, w uuid, v uuid, e uuid, n smallint, i jsonb, m jsonb,
-               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint)
+               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint, f uuid, fp jsonb)
         where not v_refused ? x.id::text
         on conflict (id) do nothing
       returning id, replay_of, timeout_ms, has_matches
@@ -60,7 +61,7 @@ begin
     select v1.task_id(x.id, d.step) as id, d.step, d.action, cardinality(d.children) as children,
            case when x.ru is null then cardinality(d.parents)
                 else (select count(*) from unnest(d.parents) p(step) where p.step <> all (x.ru)) end as pending,
-           d.schedule_timeout_ms, coalesce(x.h, false) as is_held,
+           d.schedule_timeout_ms, coalesce(x.h, false) as is_held, d.gate is not null as is_gated,
            (select (spill->>1)::bigint from jsonb_array_elements(x.s) spill where (spill->>0)::smallint = d.step) as lane
       from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[])
       join v1.dag d on d.version_id = x.v
@@ -76,16 +77,16 @@ begin
       select p_tenant_id, p_shard, action, lane, id, p_at + schedule_timeout_ms * interval '1 millisecond'
         from planned where pending = 0 and lane is not null and not is_held
   )
-  select coalesce(array_agg(id) filter (where lane is null and not is_held), '{}'),
+  select coalesce(array_agg(id) filter (where lane is null and not is_held and not is_gated), '{}'),
+         coalesce(array_agg(id) filter (where not is_held and is_gated), '{}'),
          coalesce(bool_or(lane is not null), false), bool_or(is_held)
-    into handed, has_spilled, v_are_held from planned where pending = 0;
-  ready := '{}';
+    into handed, ready, has_spilled, v_are_held from planned where pending = 0;
   if p_are_children then
-    ready := handed;
+    ready := ready || handed;
     handed := '{}';
   elsif v_replays is not null then
     perform v1.reuse_tasks(v_replays);
-    ready := array(select id from unnest(handed) u(id) where v1.run_id(id) = any (v_replays));
+    ready := ready || array(select id from unnest(handed) u(id) where v1.run_id(id) = any (v_replays));
     handed := array(select id from unnest(handed) u(id) where v1.run_id(id) <> all (v_replays));
   end if;
 

@@ -22,6 +22,7 @@ interface Sample {
   isOperator?: boolean;
 }
 
+const NO_FILTER = "0199f3a2-7c1e-7000-8a4b-5d6e7f8a0b0c";
 const NO_RUN = "0199f3a2-7c1e-7000-8a4b-5d6e7f800000";
 const NO_MESSAGE = "0199f3a2-7c1e-7000-8a4b-5d6e7f800001";
 
@@ -35,6 +36,23 @@ function samples(): Record<string, Sample> {
     startRun: { path: "/runs", body: { workflow: "sample", input: "TEXT" } },
     startRuns: { path: "/runs/bulk", body: { runs: [{ workflow: "sample", input: "TEXT" }] } },
     putLimit: { path: "/limits/sample", body: { description: "TEXT", concurrency: 1 } },
+    createFilter: {
+      path: "/filters",
+      body: { workflow: "sample", expression: "true", payload: "TEXT" },
+    },
+    createFilters: {
+      path: "/filters/bulk",
+      body: { filters: [{ workflow: "sample", expression: "true", payload: "TEXT" }] },
+    },
+    changeFilter: { path: `/filters/${NO_FILTER}`, body: { payload: "TEXT" } },
+    tryFilter: {
+      path: "/filters/try",
+      body: { expression: "true", payload: "TEXT", event: { key: "sample" } },
+    },
+    putNotification: {
+      path: "/notifications/sample",
+      body: { url: "https://a.test/x", workflows: ["TEXT"] },
+    },
     pauseWorkflow: { path: "/workflows/sample/pause", body: { mode: "hold" } },
     cancelRun: { path: `/runs/${NO_RUN}/cancel`, body: { reason: "TEXT" } },
     cancelRuns: { path: "/runs/cancel", body: { metadata: { of: "TEXT" } } },
@@ -47,6 +65,8 @@ function samples(): Record<string, Sample> {
     },
     resendDeadMessages: { path: "/messages/dead/resend", body: { ids: [NO_MESSAGE] } },
     deleteDeadMessages: { path: "/messages/dead/delete", body: { ids: [NO_MESSAGE] } },
+    replayEvent: { path: `/events/${NO_FILTER}/replay`, body: { idempotencyKey: "TEXT" } },
+    replayEvents: { path: "/events/replay", body: { filter: { metadata: { of: "TEXT" } } } },
     createTenant: { path: "/admin/tenants", body: { name: "TEXT" }, isOperator: true },
     createToken: {
       path: `/admin/tenants/${world.tenant}/tokens`,
@@ -61,6 +81,11 @@ const CALLS = [
   "startRun",
   "startRuns",
   "putLimit",
+  "createFilter",
+  "createFilters",
+  "changeFilter",
+  "tryFilter",
+  "putNotification",
   "pauseWorkflow",
   "cancelRun",
   "cancelRuns",
@@ -70,6 +95,8 @@ const CALLS = [
   "publishEvents",
   "resendDeadMessages",
   "deleteDeadMessages",
+  "replayEvent",
+  "replayEvents",
   "createTenant",
   "createToken",
 ];

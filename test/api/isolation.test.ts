@@ -16,6 +16,9 @@ let token: string;
 let session: string;
 /** One of the owner's that is dead. */
 let message: string;
+/** Of the owner: a filter that can't be evaluated, and an event for which it was. */
+let filter: string;
+let event: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -40,6 +43,11 @@ beforeAll(async () => {
   worker.say({ type: "drain" });
   session = worker.welcome?.session ?? "";
   runs = [first.id, (await owner.startRun({ workflow: SECRET })).id];
+  await owner.call("PUT", `/notifications/${SECRET}`, { url: `https://${SECRET}.test/` });
+  const condition = { workflow: SECRET, expression: "input.none", payload: SECRET };
+  filter = (await owner.call<{ id: string }>("POST", "/filters", condition)).body.id;
+  const published = { key: SECRET, payload: { of: SECRET } };
+  event = (await owner.call<{ id: string }>("POST", "/events", published)).body.id;
   const [row] = await owner.sql("select id from v1.api_token where tenant_id = $1", [owner.tenant]);
   token = String(row?.["id"]);
   const [sent] = await owner.sql(
@@ -126,6 +134,50 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   listLimits: () => seesNothing("/limits"),
   readLimit: () => isNotFound(`/limits/${SECRET}`, "limit_not_found"),
   deleteLimit: () => isUnknown("DELETE", `/limits/${SECRET}`, "limit_not_found"),
+  createFilter: async () => {
+    const filter = { workflow: SECRET, expression: "true" };
+    await expectProblem(await ask(other, "POST", "/filters", filter), "workflow_not_found", /./);
+  },
+  createFilters: async () => {
+    const filters = [{ workflow: SECRET, expression: "true" }];
+    const asked = await ask(other, "POST", "/filters/bulk", { filters });
+    await expectProblem(asked, "workflow_not_found", /./);
+  },
+  tryFilter: async () => {
+    for (const [body, code] of [
+      [{ filter, event: { key: "a" } }, "filter_not_found"],
+      [{ expression: "true", event }, "event_not_found"],
+    ] as const) {
+      await expectProblem(await ask(other, "POST", "/filters/try", body), code, /./);
+    }
+  },
+  listFilters: () => seesNothing("/filters"),
+  readFilter: () => isNotFound(`/filters/${filter}`, "filter_not_found"),
+  listFilterFailures: () => isNotFound(`/filters/${filter}/failures`, "filter_not_found"),
+  changeFilter: () =>
+    isUnknown("PATCH", `/filters/${filter}`, "filter_not_found", { expression: "false" }),
+  deleteFilter: () => isUnknown("DELETE", `/filters/${filter}`, "filter_not_found"),
+  listEvents: () => seesNothing("/events"),
+  readEvent: () => isNotFound(`/events/${event}`, "event_not_found"),
+  replayEvent: () => isUnknown("POST", `/events/${event}/replay`, "event_not_found"),
+  replayEvents: async () => {
+    const { status, body } = await ask(other, "POST", "/events/replay", {
+      filter: { key: SECRET },
+    });
+    expect([status, body]).toEqual([201, { events: [], nextCursor: null }]);
+  },
+  putNotification: async () => {
+    const body = { url: "https://taken-over.test/x" };
+    const { status } = await ask(other, "PUT", `/notifications/${SECRET}`, body);
+    expect(status).toBe(201); // one of its own, of the same name
+    const { body: kept } = await owner.call("GET", `/notifications/${SECRET}`);
+    expect(kept).toMatchObject({ url: `https://${SECRET}.test/` });
+    await renewOther();
+  },
+  listNotifications: () => seesNothing("/notifications"),
+  readNotification: () => isNotFound(`/notifications/${SECRET}`, "notification_not_found"),
+  deleteNotification: () =>
+    isUnknown("DELETE", `/notifications/${SECRET}`, "notification_not_found"),
   explainTask: async () => {
     for (const run of runs) {
       await isNotFound(`/tasks/${run.slice(0, 32)}0001/why`, "task_not_found");

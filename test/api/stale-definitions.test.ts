@@ -94,3 +94,35 @@ test("calls beside one that meets old definitions are made once", async () => {
   );
   expect(row).toEqual({ events: 20, runs: 41 });
 });
+
+test("no event that is published after a filter's change was answered is judged by what was before", async () => {
+  const filter = { workflow: "old", expression: "input >= payload", payload: 0 };
+  const { body } = await world.call<{ id: string }>("POST", "/filters", filter);
+  let answered = 0;
+  const over = new AbortController();
+  const publishing = Array.from({ length: 4 }, async () => {
+    while (!over.signal.aborted) {
+      const known = answered;
+      const event = { key: "before", payload: 100 };
+      const published = await world.call<PublishedEvent>("POST", "/events", event);
+      expect(published.status, JSON.stringify(published.body)).toBe(201);
+      const [run] = published.body.runs;
+      const rows = await world.sql("select filter_payload from v1.workflow_run where id = $1", [
+        run,
+      ]);
+      expect(Number(rows[0]?.["filter_payload"])).toBeGreaterThanOrEqual(known);
+    }
+  });
+  for (let payload = 1; payload <= 20; payload++) {
+    // As another isolate: this one is not told.
+    const change = JSON.stringify({ p: payload });
+    await world.sql("select v1.change_filter($1, $2, $3::jsonb, 1000)", [
+      world.tenant,
+      body.id,
+      change,
+    ]);
+    answered = payload;
+  }
+  over.abort();
+  await Promise.all(publishing);
+});

@@ -26,6 +26,7 @@ function task(step: string, parents: string[], attempts: Attempt[]): Task {
     startedAt: AT,
     finishedAt: AT,
     retryAt: null,
+    waited: null,
     children: [],
   };
 }
@@ -37,6 +38,7 @@ function digestRun(): Run & { tasks: [Task, Task] } {
     version: 1,
     state: "completed",
     metadata: {},
+    filterId: null,
     eventId: "event-1",
     replayOf: null,
     parent: null,

@@ -17,6 +17,29 @@ test("an expression is compiled once, and again after the least recently used ma
   expect(cache.compile("input.a == 2")).not.toBe(second);
 });
 
+test("the least recently used make room for as many characters as there may be", () => {
+  const cache = new ExpressionCache(SIGNATURE, 10, { characters: 25 });
+  const first = cache.compile("input.a == 1");
+  cache.compile("input.a == 2");
+  expect(cache.compile("input.a == 1")).toBe(first);
+  cache.compile("input.a == 3");
+  expect(cache.size).toBe(2);
+  expect(cache.compile("input.a == 1")).toBe(first);
+  const long = cache.compile("input.a == 1 || input.a == 2 || input.a == 3");
+  expect(cache.size).toBe(1); // it alone is too long, and is kept all the same
+  expect(cache.compile("input.a == 1 || input.a == 2 || input.a == 3")).toBe(long);
+});
+
+test("where more are asked for in turn than can be kept, most of those that are kept stay", () => {
+  const cache = new ExpressionCache(SIGNATURE, 8, { admission: 4 });
+  const sources = Array.from({ length: 10 }, (_, number) => `input.a == ${number}`);
+  const before = sources.map((source) => cache.compile(source));
+  const again = sources.map((source) => cache.compile(source));
+  const kept = again.filter((compilation, index) => compilation === before[index]);
+  expect(kept.length).toBeGreaterThanOrEqual(6); // in turn, without it, none would be
+  expect(cache.size).toBe(8);
+});
+
 test("a refusal is kept like an expression", () => {
   const cache = new ExpressionCache(SIGNATURE, 2);
   const refused = cache.compile("input.a ==");

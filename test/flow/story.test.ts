@@ -1,5 +1,10 @@
 /** The main job on a database of its own: an event starts a DAG, and its result comes back. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { RunFailedError } from "../../sdk/index.ts";
 import { broken, counted } from "./workflows.ts";
 import { FlowWorld } from "./world.ts";
@@ -30,6 +35,26 @@ test("an event starts a run of every workflow that listens to its key", async ()
   ]);
 });
 
+test("an event starts a run for each filter that it meets, whose handlers see which", async () => {
+  const small = await world.client.publish("order:placed", { amount: 1 });
+  expect(small.runs).toEqual([]);
+  const stored = await world.client.filters.create("chosen", {
+    scope: "acme",
+    expression: "input.amount > 10",
+    payload: "stored",
+  });
+  const { id, runs } = await world.client.publish(
+    "order:placed",
+    { amount: 120 },
+    { scope: "acme" },
+  );
+  const results = await Promise.all(runs.map((run) => world.client.runs.result(run)));
+  const told = results.map(({ outputs }) => outputs["tells"]);
+  expect(told).toEqual([{ least: 100 }, "stored"]);
+  const event = await world.client.events.get(id);
+  expect(event.runs.map(({ filter }) => filter)).toContain(stored.id);
+});
+
 test("an event cancels the run that it means, whose handler stops", async () => {
   const { hold, release } = world.holdFile();
   const [meant, other] = await world.client.startMany(
@@ -42,6 +67,33 @@ test("an event cancels the run that it means, whose handler stops", async () => 
   expect(String(failure)).toContain("cancelled by the event number:taken");
   release();
   expect(await other?.result()).toMatchObject({ n: 203 });
+});
+
+test("an endpoint is told of a run that has failed, and can tell that it was Skein", async () => {
+  const told = Promise.withResolvers<{ headers: IncomingHttpHeaders; body: string }>();
+  const server = createServer(async (request, response) => {
+    told.resolve({ headers: request.headers, body: await text(request) });
+    response.writeHead(204).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/hook`;
+  const { secret = "" } = await world.client.notifications.put("story", { url });
+  const { id } = await world.client.start(broken, { message: "tell everybody" });
+  const { headers, body } = await told.promise;
+  expect(JSON.parse(body)).toMatchObject({
+    type: "run.failed",
+    data: { id, error: { step: "fails", message: "tell everybody" } },
+  });
+  const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
+  const key = Buffer.from(secret.slice("whsec_".length), "base64");
+  const signature = createHmac("sha256", key).update(signed).digest("base64");
+  expect(headers["webhook-signature"]).toBe(`v1,${signature}`);
+  const delivery = await world.client.runs.result(String(headers["webhook-id"]));
+  expect(delivery).toMatchObject({ state: "completed", outputs: { deliver: { status: 204 } } });
+  await world.client.notifications.delete("story");
 });
 
 test("a handler's error fails its run, and the caller gets the error and the logs", async () => {

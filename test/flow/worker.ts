@@ -5,13 +5,26 @@
 import { type Report, worker, type WorkerOptions } from "../../sdk/index.ts";
 import { family, leaf } from "./children-workflows.ts";
 import { blocking, flaky, mended, slow, trip } from "./failing-workflows.ts";
-import { broken, counted } from "./workflows.ts";
+import { parcels } from "./waiting-workflows.ts";
+import { broken, chosen, counted } from "./workflows.ts";
 
 /** What a story says of its worker. */
 export type WorkerSettings = Pick<WorkerOptions, "slots" | "name" | "heartbeat" | "reconnectGrace">;
 
 const settings = JSON.parse(process.env["SETTINGS"] ?? "{}") as WorkerSettings;
-const workflows = [counted, broken, flaky, slow, trip, mended, blocking, family, leaf];
+const workflows = [
+  counted,
+  broken,
+  chosen,
+  flaky,
+  slow,
+  trip,
+  mended,
+  blocking,
+  family,
+  leaf,
+  parcels,
+];
 const log: Report = (level, line) => level === "warn" && process.send?.(line);
 const made = worker({ slots: 20, ...settings, workflows, log });
 await made.start();

@@ -46,6 +46,14 @@ broken.step("fails", {
   },
 });
 
+/** Started by large orders only, and tells why. */
+export const chosen = workflow({
+  name: "chosen",
+  on: { events: ["order:placed"] },
+  filters: [{ expression: "input.amount > payload.least", payload: { least: 100 } }],
+});
+chosen.step("tells", { run: ({ filter }) => filter?.payload });
+
 /** Resolves when the file is there, told by the file system. */
 export async function fileExists(file: string, ctx?: Pick<TaskContext, "signal">): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -92,7 +92,17 @@ describe.each(inject("databases"))("events on $name", (database) => {
     const stored = await shard.rows("select * from v1.event where tenant_id = $1", [shard.tenant]);
     const { id, k: key, p: payload, m: metadata, r: runs } = event;
     expect(stored).toEqual([
-      { id, tenant_id: shard.tenant, key, payload, metadata, runs, equalities: null },
+      {
+        id,
+        tenant_id: shard.tenant,
+        key,
+        scope: null,
+        payload,
+        metadata,
+        runs,
+        replay_of: null,
+        equalities: null,
+      },
     ]);
     const [run] = await shard.rows("select event_id from v1.workflow_run where id = $1", [
       start.id,

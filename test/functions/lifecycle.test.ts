@@ -28,6 +28,8 @@ import {
   lost,
   putBack,
   retried,
+  skipped,
+  waiting,
   woken,
 } from "./rows.ts";
 import { openPool, type StartedRun, TestShard } from "./support.ts";
@@ -41,8 +43,9 @@ describe.each(inject("databases"))("the lifecycle on $name", (database) => {
 
   test.each(EVERY_TRANSITION)("a $state task: $event → $next", async ({ state, event, next }) => {
     const shard = await TestShard.create(pool);
-    const workflow = await shard.register("pair", { parent: [], child: ["parent"] });
-    const run = await shard.startRun(workflow);
+    const waitFor = { sleepMs: 60_000 };
+    const steps = { parent: [], child: { parents: ["parent"], waitFor } };
+    const run = await shard.startRun(await shard.register("pair", steps));
     // The child stands for any task; what happens to its parent is legal whatever its own state.
     await shard.rows("update v1.task set state = $2 where id = $1", [run.task("child"), state]);
     const before = await shard.task(run.task("child"));
@@ -135,6 +138,12 @@ function happen(
   switch (event) {
     case "parents_completed":
       return shard.commit({ results: [completed(parent)] });
+    case "skipped":
+      return shard.commit({ results: [skipped(child)] });
+    case "wait_began":
+      return shard.commit({ waits: [waiting(child)] });
+    case "wait_ended":
+      return endWait(shard, child);
     case "parent_failed":
       return shard.commit({ results: [failed(parent)] });
     case "started":
@@ -158,4 +167,10 @@ function happen(
     case "cancelled":
       return shard.commit({ cancels: [cancelled(run)] });
   }
+}
+
+/** Its sleep is over, whether or not the task is in a state to have one. */
+async function endWait(shard: TestShard, task: string): Promise<CommitReply> {
+  await shard.rows("insert into v1.task_wait (task_id, began_at) values ($1, now())", [task]);
+  return await shard.commit({ at: Date.now() + 61_000, elapses: [waiting(task)] });
 }

@@ -3,7 +3,8 @@
  * such runs has a timer, and the shard is given exactly those that may be meant, page by page.
  */
 import { describe, expect, inject, test } from "vitest";
-import type { CandidateRow, EventRow, MatchPage, MatchRow } from "../../database/rows.ts";
+import type { EventRow } from "../../database/rows.ts";
+import type { CandidateRow, MatchPage, MatchRow } from "../../database/match-rows.ts";
 import type { CancelOn } from "../../protocol/http.ts";
 import type { Json } from "../../protocol/json.ts";
 import { cancelled, child, completed, failed, outOfTime, released, spawned } from "./rows.ts";

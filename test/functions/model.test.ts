@@ -195,7 +195,9 @@ class Play {
     const ended = this.#model.end(
       results.flatMap((row) => {
         const task = byId.get(row.t);
-        return task ? [{ task, attempt: row.a, outcome: row.s, next: nextOf(row) }] : [];
+        return task && row.s !== "skipped"
+          ? [{ task, attempt: row.a, outcome: row.s, next: nextOf(row) }]
+          : [];
       }),
     );
     const woken = this.#model.wake(wakes.flatMap(({ t }) => byId.get(t) ?? []));

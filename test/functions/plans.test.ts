@@ -23,6 +23,7 @@ import {
   spawned,
   woken,
 } from "./rows.ts";
+import { rowsReadBy } from "./rows-read.ts";
 import { idsOf, postgres, queryOf, type Registered, taskOf, TestShard, takes } from "./support.ts";
 
 const MANY = 1_500; // runs, and as many queued tasks, timers, held runs and runs that wait for events
@@ -250,30 +251,9 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
     },
   ];
 
-  /** Rows of each table that something has read, in a transaction of its own. */
-  async function rowsReadBy(something: () => Promise<unknown>): Promise<Record<string, number>> {
-    const counted = async (): Promise<Map<string, number>> => {
-      // Counts what earlier transactions read as well, until they are reported between two of them.
-      const { rows } = await client.query<{ name: string; rows: string }>(
-        `select relname as name, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) as rows
-           from pg_stat_xact_user_tables where schemaname = 'v1'`,
-      );
-      return new Map(rows.map(({ name, rows: count }) => [name, Number(count)]));
-    };
-    await client.query("begin");
-    const before = await counted();
-    await something();
-    const after = await counted();
-    await client.query("commit");
-    const read = [...after].map(
-      ([name, count]) => [name, count - (before.get(name) ?? 0)] as const,
-    );
-    return Object.fromEntries(read.filter(([, count]) => count > 0));
-  }
-
   test.each(KINDS)("$name", async ({ prepare, parts }) => {
     const request = shard.request({ at: NOW, ...(await parts(await prepare())) });
-    const read = await rowsReadBy(() => shard.send(request));
+    const read = await rowsReadBy(client, () => shard.send(request));
     const sum = Object.values(read).reduce((total, count) => total + count, 0);
     expect(sum).toBeGreaterThan(0);
     expect({ read, isFew: sum <= MOST_ROWS }).toEqual({ read, isFew: true });
@@ -289,7 +269,7 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
     await shard.commit({ at: NOW, take: takes({ "main:a": 1 }, 7) });
     const { a } = await run({ s: [[0, 7]] });
     const request = shard.request({ at: NOW, take: takes({ "main:a": 5 }, 7) });
-    const read = await rowsReadBy(async () => {
+    const read = await rowsReadBy(client, async () => {
       expect(idsOf((await shard.send(request)).ready)).toEqual([a]);
     });
     expect(read["queue_item"]).toBeLessThan(10);
@@ -298,7 +278,7 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
   test("and a commit that knows the stored limits reads one row more than one that does not", async () => {
     const total = async (parts: Partial<CommitRequest>): Promise<number> => {
       const request = shard.request({ at: NOW, starts: [shard.start(main)], ...parts });
-      const read = await rowsReadBy(() => shard.send(request));
+      const read = await rowsReadBy(client, () => shard.send(request));
       return Object.values(read).reduce((sum, count) => sum + count, 0);
     };
     await total({ limits: 0 });
@@ -308,7 +288,9 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
 
   test("and resuming a workflow reads the runs that it holds, not those that it had", async () => {
     await pauseWorkflow(queryOf(client), shard.tenant, "main", "hold");
-    const read = await rowsReadBy(() => resumeWorkflow(queryOf(client), shard.tenant, "main"));
+    const read = await rowsReadBy(client, () =>
+      resumeWorkflow(queryOf(client), shard.tenant, "main"),
+    );
     const runs = Object.entries(read).filter(([name]) => name.startsWith("workflow_run"));
     const sum = runs.reduce((total, [, count]) => total + count, 0);
     expect(sum).toBeGreaterThanOrEqual(2 * MANY);

@@ -11,6 +11,7 @@ import type {
   StartedRow,
   WakeRow,
 } from "../../database/rows.ts";
+import type { MeetRow, WaitingRow } from "../../database/match-rows.ts";
 import type { TaskError, TaskErrorCode } from "../../protocol/errors.ts";
 import { newRunId, runIdOf } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
@@ -58,6 +59,11 @@ export function expired(task: string, attempt = 1): ResultRow {
   return unbegun(task, "schedule_timeout", attempt);
 }
 
+/** By its step's conditions. */
+export function skipped(task: string): ResultRow {
+  return { t: task, r: runIdOf(task), a: 1, s: "skipped", e: error("skipped") };
+}
+
 /** Failed by the shard, without an attempt. */
 export function unbegun(task: string, code: TaskErrorCode, attempt = 1): ResultRow {
   return { t: task, r: runIdOf(task), a: attempt, s: "failed", e: error(code) };
@@ -69,6 +75,16 @@ export function parked(task: string, lane: number, attempt = 1): ParkRow {
 
 export function woken(task: string): WakeRow {
   return { t: task, r: runIdOf(task) };
+}
+
+/** A task that begins to wait, or one of which a moment has come that it waits for. */
+export function waiting(task: string): WaitingRow {
+  return { t: task, r: runIdOf(task) };
+}
+
+/** An event has met a condition of its wait. */
+export function met(task: string, event: string, condition = 0): MeetRow {
+  return { t: task, r: runIdOf(task), n: condition, e: event };
 }
 
 /** `leases` are attempts in workers' hands. */

@@ -322,6 +322,7 @@ export class TestShard {
         "select * from v1.match where tenant_id = $1 order by run_id, number",
         [this.tenant],
       ),
+      waits: await this.rows(ofTasks("task_wait"), [this.tenant]),
       queue: await this.queued(),
       handouts: await this.handouts(),
     };

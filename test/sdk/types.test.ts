@@ -50,6 +50,16 @@ test("a step's handle carries its literal name and what JSON makes of its output
   }>();
 });
 
+test("what is JSON already is as it was, such as the payload of an event", () => {
+  const echo = free.step("echo", {
+    run: ({ waited }) => ({ payload: waited?.met[0]?.event?.payload ?? null, at: new Date() }),
+  });
+  expectTypeOf<NonNullable<(typeof echo)["~output"]>>().toEqualTypeOf<{
+    payload: Json;
+    at: string;
+  }>();
+});
+
 test("a step without parents has none in its context", () => {
   free.step("alone", { run: (ctx) => expectTypeOf(ctx.parents).toEqualTypeOf<{}>() });
 });
@@ -172,4 +182,19 @@ test("runs are cancelled by states that end, and replayed by states that have en
   expectTypeOf<Awaited<ReturnType<typeof replay>>>().toEqualTypeOf<
     RunHandle<{ [step: string]: Json }>
   >();
+});
+
+test("a handler may return any JSON, alone and within something", () => {
+  const any = workflow({ name: "any" });
+  const why = any.step("why", { run: ({ filter }) => filter?.payload });
+  const told = any.step("told", {
+    run: ({ filter }) => ({ at: new Date(), why: filter?.payload }),
+  });
+  any.step("last", {
+    parents: [why, told],
+    run: ({ parents }) => {
+      expectTypeOf(parents.why).toEqualTypeOf<Json>();
+      expectTypeOf(parents.told).toEqualTypeOf<{ at: string; why: Json }>();
+    },
+  });
 });

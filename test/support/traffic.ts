@@ -20,6 +20,7 @@ class Traffic {
   #sent = 0;
   #received = 0;
   #answersToLose = 0;
+  #answersToPass = 0;
   #areOpeningsHeld = false;
 
   /** Connections that are open now. */
@@ -35,9 +36,10 @@ class Traffic {
       .filter((request) => request.tenant === tenant);
   }
 
-  /** The answers of the next commits arrive at nobody, although the commits land. */
-  loseAnswers(count: number): void {
+  /** The answers of the next commits, or of those after some, arrive at nobody, although the commits land. */
+  loseAnswers(count: number, { after = 0 } = {}): void {
     this.#answersToLose += count;
+    this.#answersToPass = after;
   }
 
   /** A connection that begins to open now goes on opening for as long as this is true. */
@@ -77,7 +79,7 @@ class Traffic {
     this.#running.clear();
     this.#opening = 0;
     this.#sent = this.#received = 0;
-    this.#answersToLose = 0;
+    this.#answersToLose = this.#answersToPass = 0;
     this.#areOpeningsHeld = false;
   }
 
@@ -132,7 +134,10 @@ class Traffic {
       traffic.#running.set(this, (traffic.#running.get(this) ?? 0) + 1);
       try {
         const rows = await query.call(this, name, text, parameters);
-        if (name === "commit" && traffic.#answersToLose > 0) {
+        const isCounted = name === "commit" && traffic.#answersToLose > 0;
+        if (isCounted && traffic.#answersToPass > 0) {
+          traffic.#answersToPass--;
+        } else if (isCounted) {
           traffic.#answersToLose--;
           throw new Error("The connection went away before the answer came");
         }

@@ -1,17 +1,29 @@
-/** Which workflows an event starts. */
+/** What an event starts: workflows that listen to its key, and their filters. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compileTriggers, matchEvent } from "../../workers/matching/match-event.ts";
+import { newId } from "../../protocol/ids.ts";
+import type { Json } from "../../protocol/json.ts";
+import { MAX_FILTER_FAILURES } from "../../protocol/limits.ts";
+import { FilterSet } from "../../workers/matching/filter-set.ts";
+import { compileTriggers, type Listener, matchEvent } from "../../workers/matching/match-event.ts";
+import { filterRow } from "../support/filter-row.ts";
 
-interface Listener {
+interface Named extends Listener {
   id: string;
-  events: string[];
 }
 
-const listener = (id: string, ...events: string[]): Listener => ({ id, events });
+const listener = (id: string, ...events: string[]): Named => ({ id, events, filterSets: [] });
 
-const matched = (key: string, ...listeners: Listener[]): string[] =>
-  matchEvent(key, compileTriggers(listeners)).map(({ id }) => id);
+const eventOf = (key: string, payload: Json = null, scope?: string) => ({
+  id: newId(),
+  key,
+  payload,
+  metadata: {},
+  scope,
+});
+
+const matched = (key: string, ...listeners: Named[]): string[] =>
+  matchEvent(eventOf(key), compileTriggers(listeners)).starts.map((start) => start.listener.id);
 
 describe("an event", () => {
   test("starts the workflow that declares exactly its key", () => {
@@ -63,4 +75,56 @@ test("what matches is what the keys say one by one", () => {
       expect(matched(published, ...listeners).toSorted()).toEqual(expected.toSorted());
     }),
   );
+});
+
+describe("a workflow with filters", () => {
+  const large = filterRow("input.amount > payload.least", { payload: { least: 100 } });
+  const paid = filterRow('input.state == "paid"');
+  const orders = (...sets: FilterSet[]): Named => ({
+    ...listener("order", "order:*"),
+    filterSets: sets,
+  });
+  const start = (payload: Json, workflow = orders(new FilterSet([large]), new FilterSet([paid]))) =>
+    matchEvent(eventOf("order:placed", payload), compileTriggers([workflow]));
+
+  test("is started once for each filter that an event meets", () => {
+    const { starts } = start({ amount: 120, state: "paid" });
+    expect(starts.map(({ filter }) => filter)).toEqual([large, paid]);
+    expect(start({ amount: 120, state: "open" }).starts).toMatchObject([{ filter: large }]);
+  });
+
+  test("is not started by an event that meets none", () => {
+    expect(start({ amount: 1, state: "open" })).toEqual({ starts: [], failures: [] });
+  });
+
+  test("is started by every event when all of its sets are empty", () => {
+    const { starts } = start(null, orders(new FilterSet(), new FilterSet()));
+    expect(starts).toMatchObject([{ listener: { id: "order" } }]);
+    expect(starts[0]?.filter).toBeUndefined();
+  });
+
+  test("is not started by a filter that can't be evaluated, which is told with its place", () => {
+    const { starts, failures } = start({ state: "paid" });
+    expect(starts).toMatchObject([{ filter: paid }]);
+    expect(failures).toMatchObject([
+      { filter: large.id, error: { code: "no_such_key", position: { line: 1, column: 7 } } },
+    ]);
+  });
+
+  test("tells of the first failures only", () => {
+    const filters = Array.from({ length: MAX_FILTER_FAILURES + 5 }, () => filterRow("input.x > 1"));
+    expect(start({}, orders(new FilterSet(filters))).failures).toHaveLength(MAX_FILTER_FAILURES);
+  });
+
+  test("knows the event's key, id, scope and metadata", () => {
+    const all = filterRow(
+      'event.key == "order:placed" && event.scope == "acme" && size(event.id) == 36 && metadata.by == "me"',
+    );
+    const event = { ...eventOf("order:placed", {}, "acme"), metadata: { by: "me" } };
+    const workflow = orders(new FilterSet([all]));
+    expect(matchEvent(event, compileTriggers([workflow])).starts).toHaveLength(1);
+    expect(matchEvent({ ...event, scope: undefined }, compileTriggers([workflow])).starts).toEqual(
+      [],
+    );
+  });
 });

@@ -13,6 +13,22 @@ const SENTENCES: [WaitReason, string][] = [
   [{ kind: "running", worker: "w1", since: T }, `Worker "w1" has had it since ${T}.`],
   [{ kind: "running", worker: "w1", since: null }, 'Worker "w1" has it.'],
   [{ kind: "running", worker: null, since: null }, "A worker has it."],
+  [
+    { kind: "wait", since: T, until: null, anyOf: [[{ event: "order:paid", if: "true" }]] },
+    `It has waited since ${T} for an event "order:paid".`,
+  ],
+  [
+    {
+      kind: "wait",
+      since: T,
+      until: T,
+      anyOf: [
+        [{ event: "paid", if: "event.payload.id == 1" }, { until: T }],
+        ...["b", "c", "d", "e", "f"].map((event) => [{ event, if: "true" }]),
+      ],
+    },
+    `It has waited since ${T} for an event "paid" with event.payload.id == 1 and ${T}, or an event "b", or an event "c", or an event "d", or an event "e", or one of 1 other ways, at most until ${T}.`,
+  ],
   [{ kind: "finished", state: "completed" }, "It has completed."],
   [{ kind: "finished", state: "failed" }, "It has failed for good: its error says why."],
   [
@@ -98,6 +114,7 @@ const KINDS: Record<WaitReason["kind"], true> = {
   returning: true,
   finished: true,
   parents: true,
+  wait: true,
   paused: true,
   backoff: true,
   concurrency: true,

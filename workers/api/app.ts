@@ -14,8 +14,10 @@ import { readBody } from "./body.ts";
 import { cancellations } from "./cancellations.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
+import { filters } from "./filters.ts";
 import { limits } from "./limits.ts";
 import { messages } from "./messages.ts";
+import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
@@ -89,6 +91,9 @@ app.use("/api/v1/*", refuseUnknown, readBody);
 const resources = [
   workflows,
   limits,
+  filters,
+  limits,
+  notifications,
   runs,
   tasks,
   cancellations,

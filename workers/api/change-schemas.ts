@@ -104,7 +104,7 @@ export const replayRunSchema = z
   .openapi("ReplayRun") satisfies z.ZodType<http.ReplayRun>;
 
 /** The key of each replay is the call's with the original's id behind it. */
-const MAX_CALL_KEY_LENGTH =
+export const MAX_CALL_KEY_LENGTH =
   MAX_IDEMPOTENCY_KEY_LENGTH - "/0199f3a2-7c1e-7000-8a4b-5d6e7f800000".length;
 
 /** The last run that was taken, and the id below which all that are taken are. */

@@ -1,18 +1,33 @@
 /**
- * Events: what is published starts a run of every workflow that listens, in the same commit.
+ * Events: what is published starts runs, in the same commit. And those that were: lists, one, and again.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import type { EventRow } from "../../database/rows.ts";
-import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
-import type { PublishedEvent, PublishEvent } from "../../protocol/http.ts";
+import { queryOverHttp } from "../../database/connect.ts";
+import { claimKey } from "../../database/idempotency.ts";
+import {
+  findEvents,
+  listEvents,
+  type OriginalEvent,
+  readEvent,
+  readOriginalEvents,
+} from "../../database/read-events.ts";
+import { connectReads } from "../../database/reads.ts";
 import { newId } from "../../protocol/ids.ts";
-import type { Definitions } from "../definitions/definitions.ts";
-import { startRow } from "../definitions/start-row.ts";
+import { MAX_BODY_BYTES, MAX_BY_FILTER } from "../../protocol/limits.ts";
 import type { AppTypes } from "../environment.ts";
-import { matchEvent } from "../matching/match-event.ts";
-import { accept, acceptedEvent } from "../messages/accept-events.ts";
-import { refuseStart, type Started, tryToStart } from "../shard-calls.ts";
-import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
+import { pageOf } from "./fields.ts";
+import {
+  eventSchema,
+  eventSummarySchema,
+  idParameters,
+  listEventsQuery,
+  replayedEventsSchema,
+  replayEventSchema,
+  replayEventsSchema,
+} from "./filter-schemas.ts";
+import { answers, BODY_PROBLEMS, json, optionalJson, refuseInvalid } from "./openapi.ts";
+import { ProblemError } from "./problems.ts";
+import { publishEvents, publishOrAccept, type ToPublish } from "./publish.ts";
 import {
   publishedEventSchema,
   publishedEventsSchema,
@@ -27,7 +42,7 @@ const publish = createRoute({
   operationId: "publishEvent",
   summary: "Publish an event",
   description:
-    "It is stored, and its runs are started, together. A run's input is the payload. A workflow that is paused with `drop` is not started. Runs that the event cancels, by their workflow's `cancelOn`, are cancelled right after.",
+    "It is stored, and its runs are started, together. A run's input is the payload. A workflow with filters is started once for each that the event meets. A workflow that is paused with `drop` is not started. Runs that the event cancels, by their workflow's `cancelOn`, are cancelled right after.",
   request: { body: json(publishEventSchema) },
   responses: answers(
     {
@@ -35,7 +50,7 @@ const publish = createRoute({
       201: ["Published", publishedEventSchema],
       202: ["Accepted: it is durable, and will be published", publishedEventSchema],
     },
-    [...BODY_PROBLEMS, "overloaded"],
+    [...BODY_PROBLEMS, "too_many_matches", "overloaded"],
   ),
 });
 
@@ -52,73 +67,177 @@ const publishMany = createRoute({
       201: ["Published", publishedEventsSchema],
       202: ["Accepted: they are durable, and will be published", publishedEventsSchema],
     },
-    [...BODY_PROBLEMS, "overloaded"],
+    [...BODY_PROBLEMS, "too_many_matches", "overloaded"],
   ),
+});
+
+const list = createRoute({
+  method: "get",
+  path: "/events",
+  tags: ["Events"],
+  operationId: "listEvents",
+  summary: "List events",
+  description: "The newest first.",
+  request: { query: listEventsQuery },
+  responses: answers({ 200: ["Events", pageOf(eventSummarySchema)] }, ["invalid_request"]),
+});
+
+const read = createRoute({
+  method: "get",
+  path: "/events/{id}",
+  tags: ["Events"],
+  operationId: "readEvent",
+  summary: "Read an event, with what it started",
+  description: "And the filters that could not be evaluated for it, the first few.",
+  request: { params: idParameters },
+  responses: answers({ 200: ["The event", eventSchema] }, ["event_not_found", "invalid_request"]),
+});
+
+const replay = createRoute({
+  method: "post",
+  path: "/events/{id}/replay",
+  tags: ["Events"],
+  operationId: "replayEvent",
+  summary: "Publish an event again, as a new one",
+  description:
+    "With its key, scope, payload and metadata, to the workflows and filters that there are now.",
+  request: { params: idParameters, body: optionalJson(replayEventSchema) },
+  responses: answers(
+    {
+      200: ["The event that had this idempotency key", publishedEventSchema],
+      201: ["Published", publishedEventSchema],
+    },
+    [...BODY_PROBLEMS, "event_not_found", "too_many_matches", "overloaded"],
+  ),
+});
+
+const replayMany = createRoute({
+  method: "post",
+  path: "/events/replay",
+  tags: ["Events"],
+  operationId: "replayEvents",
+  summary: "Publish up to 1,000 events again that fit a filter",
+  description:
+    "Events that were published before the first call, oldest first; give `nextCursor` as `cursor` for the next ones. With an idempotency key the call may be repeated: it answers with the same events.",
+  request: { body: json(replayEventsSchema) },
+  responses: answers({ 201: ["Published", replayedEventsSchema] }, [
+    ...BODY_PROBLEMS,
+    "too_many_matches",
+    "overloaded",
+  ]),
 });
 
 export const events = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(publish, async (context) => {
-    const [event] = await publishAll(context.env, context.var, [context.req.valid("json")]);
+    const [event] = await publishOrAccept(context.env, context.var, [context.req.valid("json")]);
     if (event === undefined) throw new Error("A publication of one event published none");
     if (event.accepted) return context.json(event, 202);
     return event.created ? context.json(event, 201) : context.json(event, 200);
   })
   .openapi(publishMany, async (context) => {
     const { events: asked } = context.req.valid("json");
-    const published = await publishAll(context.env, context.var, asked);
+    const published = await publishOrAccept(context.env, context.var, asked);
     const isAccepted = published.some(({ accepted }) => accepted);
     return context.json({ events: published }, isAccepted ? 202 : 201);
+  })
+  .openapi(replayMany, async (context) => {
+    const { filter, cursor, idempotencyKey } = context.req.valid("json");
+    const { env } = context;
+    const { tenant } = context.var;
+    const reads = connectReads(env);
+    const [after, ofFirstCall] = cursor?.split("/") ?? [];
+    const before = ofFirstCall ?? (await idOfFirstCall(env, tenant, idempotencyKey));
+    const found = await findEvents(reads, tenant, filter, {
+      before,
+      after,
+      limit: MAX_BY_FILTER + 1,
+    });
+    const taken = takeFitting(found);
+    const last = taken.at(-1);
+    if (last === undefined) return context.json({ events: [], nextCursor: null }, 201);
+    const originals = await readOriginalEvents(
+      reads,
+      tenant,
+      taken.map(({ id }) => id),
+    );
+    const bytes = taken.reduce((sum, event) => sum + event.bytes, 0);
+    const asked = originals.map((original) =>
+      repeated(original, idempotencyKey && `${idempotencyKey}/${original.id}`),
+    );
+    const published = await publishEvents(env, tenant, asked, bytes);
+    const events = published.map(({ id, runs }, index) => ({
+      id,
+      replayOf: originals[index]?.id ?? "",
+      runs,
+    }));
+    const hasMore = found.length > taken.length;
+    return context.json({ events, nextCursor: hasMore ? `${last.id}/${before}` : null }, 201);
+  })
+  .openapi(replay, async (context) => {
+    const { id } = context.req.valid("param");
+    const { idempotencyKey } = context.req.valid("json");
+    const { tenant } = context.var;
+    const reads = connectReads(context.env);
+    const [original = refuseUnknownEvent(id)] = await readOriginalEvents(reads, tenant, [id]);
+    const bytes = JSON.stringify(original.payload).length;
+    const asked = [repeated(original, idempotencyKey)];
+    const [event] = await publishEvents(context.env, tenant, asked, bytes);
+    if (event === undefined) throw new Error("A replay of one event published none");
+    return event.created ? context.json(event, 201) : context.json(event, 200);
+  })
+  .openapi(list, async (context) => {
+    const query = context.req.valid("query");
+    const page = await listEvents(connectReads(context.env), context.var.tenant, query);
+    return context.json(page, 200);
+  })
+  .openapi(read, async (context) => {
+    const { id } = context.req.valid("param");
+    const event = await readEvent(connectReads(context.env), context.var.tenant, id);
+    return context.json(event ?? refuseUnknownEvent(id), 200);
   });
 
-/** Publishes events; those that the shard can't take now are accepted, and published when it can. */
-async function publishAll(
-  env: AppTypes["Bindings"],
-  { tenant, bodyBytes, log }: Pick<AppTypes["Variables"], "tenant" | "bodyBytes" | "log">,
-  asked: PublishEvent[],
-): Promise<PublishedEvent[]> {
-  const result = await tryToStart(env, tenant, (definitions): StartCall => {
-    const call: StartCall = { events: [], runs: [], bytes: bodyBytes };
-    for (const event of asked) addEvent(call, event, definitions);
-    return call;
-  });
-  if (result.kind === "started") return publishedEvents(result);
-  if (result.kind === "refused") return refuseStart(result);
-  return await accept(env, log, tenant, result.call.events);
-}
-
-/** `known`: of an event that has its id, because it was accepted as a message. */
-export function addEvent(
-  call: StartCall,
-  event: PublishEvent,
-  definitions: Definitions,
-  known?: { id: string; q: true },
-): void {
-  const metadata = event.metadata ?? {};
-  const payload = event.payload ?? null;
-  const id = known?.id ?? newId();
-  const started = matchEvent(event.key, definitions.triggers).map((listener) =>
-    startRow(definitions, listener, { i: payload, m: metadata, e: id }),
-  );
-  const row: EventRow = {
-    id,
-    k: event.key,
-    ik: event.idempotencyKey,
-    p: payload,
-    m: metadata,
-    d: definitions.version,
-    r: started.map((run) => run.id),
-    c: definitions.awaited.get(event.key),
-    ...(known && { q: known.q }),
+function repeated(
+  { id: replayOf, key, scope, payload, metadata }: OriginalEvent,
+  idempotencyKey: string | undefined,
+): ToPublish {
+  return {
+    key,
+    payload,
+    metadata,
+    replayOf,
+    ...(scope !== null && { scope }),
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
   };
-  call.events.push(row);
-  call.runs.push(...started);
 }
 
-function publishedEvents({ call, outcome }: Started): PublishedEvent[] {
-  return call.events.map(({ id, r: started }) => {
-    const existing = outcome.events[id];
-    if (existing === undefined || existing === "stale") return { id, created: true, runs: started };
-    // One that waits to be published has no runs yet.
-    return acceptedEvent(id, existing);
+/** As many as one call may publish, and one at least. */
+function takeFitting<Found extends { bytes: number }>(found: Found[]): Found[] {
+  let bytes = 0;
+  const tooMany = found.findIndex((event, index) => {
+    bytes += event.bytes;
+    return index > 0 && bytes > MAX_BODY_BYTES;
   });
+  return found.slice(0, tooMany === -1 ? MAX_BY_FILTER : Math.min(tooMany, MAX_BY_FILTER));
+}
+
+/**
+ * An id above those of all events that were published before the first of a row of calls: only those are
+ * replayed, so that no replay is replayed in turn. A repeated call learns it by its key.
+ */
+async function idOfFirstCall(
+  env: AppTypes["Bindings"],
+  tenant: string,
+  key: string | undefined,
+): Promise<string> {
+  const id = newId();
+  if (key === undefined) return id;
+  const claim = { kind: "event_replay", key, id, at: Date.now() };
+  return await claimKey(queryOverHttp(env), tenant, claim);
+}
+
+export function refuseUnknownEvent(id: string): never {
+  throw new ProblemError(
+    "event_not_found",
+    `There is no event ${id}. GET /api/v1/events lists those that were published.`,
+  );
 }

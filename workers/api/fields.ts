@@ -32,15 +32,15 @@ export const anyJson = z
     type: ["object", "array", "string", "number", "boolean", "null"],
   });
 
-export const boundedJson = (what: string, otherwise = "null") =>
+export const boundedJson = (what: string, otherwise = "null", most = MAX_PAYLOAD_BYTES) =>
   z
-    .custom<Json>((value) => fitsBytes(value, MAX_PAYLOAD_BYTES), {
-      message: `is larger than the ${MAX_PAYLOAD_BYTES} bytes of JSON that ${what} may have`,
+    .custom<Json>((value) => fitsBytes(value, most), {
+      message: `is larger than the ${most} bytes of JSON that ${what} may have`,
       params: { code: "payload_too_large" },
     })
     .exactOptional()
     .openapi({
-      description: `Any JSON, at most ${MAX_PAYLOAD_BYTES} bytes. Default ${otherwise}.`,
+      description: `Any JSON, at most ${most} bytes. Default ${otherwise}.`,
       type: ["object", "array", "string", "number", "boolean", "null"],
     });
 

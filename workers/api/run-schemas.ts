@@ -24,6 +24,7 @@ import {
   runId,
   taskError,
 } from "./fields.ts";
+import { taskWait } from "./wait-schemas.ts";
 
 export const startRunSchema = z
   .strictObject({
@@ -75,6 +76,7 @@ const task = z
     startedAt: moment.nullable(),
     finishedAt: moment.nullable(),
     retryAt: moment.nullable(),
+    waited: taskWait.nullable(),
     children: z.array(child),
   })
   .openapi("Task") satisfies z.ZodType<http.Task>;
@@ -87,6 +89,7 @@ export const runSummarySchema = z
     state: z.enum(RUN_STATES),
     metadata,
     eventId: id.nullable(),
+    filterId: id.nullable(),
     replayOf: runId.nullable(),
     parent: z.object({ run: runId, task: id }).nullable(),
     createdAt: moment,

@@ -15,16 +15,12 @@ import {
 import type * as http from "../../protocol/http.ts";
 import { MAX_BULK, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
 import { boundedJson, id, idempotencyKey, metadata, moment, name, runId } from "./fields.ts";
-
-const eventKey = z
-  .string()
-  .min(1, "must not be empty")
-  .max(MAX_NAME_LENGTH)
-  .regex(/^[^\s*]+$/, { message: "must have no spaces and no *" });
+import { eventKey, scope } from "./filter-schemas.ts";
 
 export const publishEventSchema = z
   .strictObject({
     key: eventKey,
+    scope: scope.exactOptional(),
     payload: boundedJson("a payload"),
     metadata: metadata.exactOptional(),
     idempotencyKey: idempotencyKey.exactOptional(),

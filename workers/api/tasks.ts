@@ -5,6 +5,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import {
+  type OpenWait,
   readLine,
   readWaitingTask,
   readWaitingTasks,
@@ -120,10 +121,12 @@ function reasonInPostgres({
   isHeld,
   pausedAt,
   retryAt,
+  wait,
 }: WaitingTask): WaitReason | undefined {
   switch (state) {
     case "waiting":
       if (isHeld && pausedAt !== null) return { kind: "paused", since: isoTime(pausedAt) };
+      if (wait !== undefined) return ofWait(wait);
       return parents.length > 0 ? { kind: "parents", parents } : { kind: "arriving" };
     case "backoff":
       return retryAt === null ? { kind: "arriving" } : { kind: "backoff", until: isoTime(retryAt) };
@@ -133,6 +136,20 @@ function reasonInPostgres({
     default:
       return { kind: "finished", state };
   }
+}
+
+function ofWait({ since, timesOutAt, row, met }: OpenWait): WaitReason {
+  const open = row.conditions.filter(({ n }) => (met & (1 << n)) === 0);
+  const anyOf = row.sets.map((set) =>
+    open
+      .filter(({ n }) => (set & (1 << n)) !== 0)
+      .map((condition) =>
+        "sleepMs" in condition
+          ? { until: new Date(since.getTime() + condition.sleepMs).toISOString() }
+          : { event: condition.event, if: condition.if },
+      ),
+  );
+  return { kind: "wait", since: isoTime(since), until: isoTime(timesOutAt), anyOf };
 }
 
 /** Of a task that is ready or running, and of which its shard knows nothing: where it is in the queue. */

@@ -30,6 +30,10 @@ const returnNeed = z
   ])
   .openapi("ReturnNeed") satisfies z.ZodType<bodies.ReturnNeed>;
 
+const openCondition = z
+  .union([z.object({ event: z.string(), if: z.string() }), z.object({ until: moment })])
+  .openapi("OpenCondition") satisfies z.ZodType<bodies.OpenCondition>;
+
 const waitReason = z
   .discriminatedUnion("kind", [
     z.object({
@@ -46,6 +50,12 @@ const waitReason = z
     }),
     z.object({ kind: z.literal("finished"), state: z.enum(FINISHED_TASK_STATES) }),
     z.object({ kind: z.literal("parents"), parents: z.array(z.string()) }),
+    z.object({
+      kind: z.literal("wait"),
+      since: moment,
+      until: moment.nullable(),
+      anyOf: z.array(z.array(openCondition)),
+    }),
     z.object({ kind: z.literal("paused"), since: moment }),
     z.object({ kind: z.literal("backoff"), until: moment }),
     z.object({

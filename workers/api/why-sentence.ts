@@ -2,7 +2,12 @@
  * Why a task is not running, in one sentence: what stands in its way, since or until when, and what to do
  * about it where something can be done. Says nothing that the reason does not. Pure.
  */
-import type { LinePosition, ReturnNeed, WaitReason } from "../../protocol/limit-bodies.ts";
+import type {
+  OpenCondition,
+  LinePosition,
+  ReturnNeed,
+  WaitReason,
+} from "../../protocol/limit-bodies.ts";
 
 /** Parents that the sentence names; the reason has all of them. */
 const MAX_NAMED = 5;
@@ -19,6 +24,8 @@ export function sentenceOf(reason: WaitReason): string {
       return FINISHED[reason.state];
     case "parents":
       return `It waits until ${listed(reason.parents)} ${reason.parents.length === 1 ? "has" : "have"} completed.`;
+    case "wait":
+      return ofWait(reason);
     case "paused":
       return `Its run was started while the workflow was paused, which it has been since ${reason.since}, and begins when the workflow is resumed.`;
     case "backoff":
@@ -53,6 +60,20 @@ function ofRunning({
 }: Extract<WaitReason, { kind: "running" | "children" | "returning" }>): string {
   const who = worker === null ? "A worker" : `Worker "${worker}"`;
   return since === null ? `${who} has it.` : `${who} has had it since ${since}.`;
+}
+
+function ofWait({ since, until, anyOf }: Extract<WaitReason, { kind: "wait" }>): string {
+  const named = anyOf.slice(0, MAX_NAMED).map((set) => set.map(awaited).join(" and "));
+  const more = anyOf.length - named.length;
+  const what = named.join(", or ") + (more > 0 ? `, or one of ${more} other ways` : "");
+  const end = until === null ? "" : `, at most until ${until}`;
+  return `It has waited since ${since} for ${what}${end}.`;
+}
+
+function awaited(condition: OpenCondition): string {
+  if ("until" in condition) return condition.until;
+  const { event, if: source } = condition;
+  return source === "true" ? `an event "${event}"` : `an event "${event}" with ${source}`;
 }
 
 function ofReturn(needs: ReturnNeed): string {

@@ -12,6 +12,7 @@ import {
   MAX_BACKOFF_FACTOR,
   MAX_BACKOFF_MS,
   MAX_CANCEL_ON,
+  MAX_DECLARED_FILTERS,
   MAX_EVENT_KEYS,
   MAX_LABEL_WEIGHT,
   MAX_LABELS,
@@ -23,22 +24,19 @@ import {
   MAX_STEPS,
   MAX_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
+import { OWN_PREFIX } from "../../protocol/own-workflows.ts";
 import { LABEL_COMPARATORS, PAUSE_MODES, STICKINESS } from "../../protocol/states.ts";
+import { filterConditionSchema } from "./filter-schemas.ts";
 import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
 import { heldTo, limitUses } from "./limit-schemas.ts";
 import { brokenInLabel } from "./limit-rules.ts";
+import { eventKey, waitFor } from "./wait-schemas.ts";
 
 const eventPattern = z
   .string()
   .min(1, "must not be empty")
   .max(MAX_NAME_LENGTH)
   .regex(/^[^\s*]*\*?$/, { message: "must have no spaces, and * only as its last character" });
-
-const eventKey = z
-  .string()
-  .min(1, "must not be empty")
-  .max(MAX_NAME_LENGTH)
-  .regex(/^[^\s*]*$/, { message: "must be the key of an event in full: no spaces, and no *" });
 
 const cancelOn = z
   .strictObject({
@@ -144,12 +142,29 @@ const labels = z.record(name, label).refine((asked) => Object.keys(asked).length
   message: `has more labels than the ${MAX_LABELS} that a worker may have`,
 });
 
+const condition = (description: string, example: string) =>
+  expression.exactOptional().openapi({ description, example });
+
+const conditions = {
+  skipIf: condition(
+    "CEL over `input`, `metadata` and `parents`, the outputs of its parents by name, but of those that were skipped. Judged when they have all ended: true skips the task, and its children go on without it.",
+    "parents.check.amount < 10",
+  ),
+  runIf: condition("As `skipIf`, but it is false that skips the task.", "has(parents.check)"),
+  cancelIf: condition(
+    "As `skipIf`, of a task that is not skipped: true cancels the run.",
+    "parents.check.isFraud",
+  ),
+};
+
 const step = z
   .strictObject({
     name,
     action: action.exactOptional(),
     parents: z.array(name).max(MAX_STEPS).exactOptional(),
     ...policy,
+    ...conditions,
+    waitFor: waitFor.exactOptional(),
     scheduleTimeoutMs: duration(
       MAX_SCHEDULE_TIMEOUT_MS,
       "Milliseconds it may be queued each time before it fails. Default no limit.",
@@ -171,9 +186,15 @@ const step = z
 
 export const definitionSchema = z
   .strictObject({
-    name,
+    name: name.refine((text) => !text.startsWith(OWN_PREFIX), {
+      message: `must not begin with ${OWN_PREFIX}, as Skein's own workflows do`,
+    }),
     description: z.string().max(10_000).exactOptional(),
     events: z.array(eventPattern).max(MAX_EVENT_KEYS).exactOptional(),
+    filters: z.array(filterConditionSchema).max(MAX_DECLARED_FILTERS).exactOptional().openapi({
+      description:
+        "Conditions under which an event of its keys starts a run: one for each that is met, beside filters that are stored. Without any, every event does.",
+    }),
     cancelOn: z.array(cancelOn).max(MAX_CANCEL_ON).exactOptional().openapi({
       description:
         "Events that cancel its unfinished runs: those that were started before the event and meet the condition.",

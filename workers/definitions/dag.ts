@@ -1,11 +1,13 @@
 /**
  * Checks that a workflow's steps form a DAG and numbers its edges. Pure.
  */
+import type { GateRow } from "../../database/definition-rows.ts";
 import type { RegisterRequest } from "../../database/functions.ts";
 import type { FieldError } from "../../protocol/errors.ts";
 import type { ExecutionPolicy, StepDefinition, WorkflowDefinition } from "../../protocol/http.ts";
 import { DEFAULT_BACKOFF, DEFAULT_TIMEOUT_MS, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
 import { laterDispatch, stepDispatch } from "./dispatch.ts";
+import { buildGate } from "./step-gates.ts";
 
 export type DagRow = RegisterRequest["dag"][number];
 
@@ -26,6 +28,7 @@ export function buildDag(
   const steps = definition.steps.map((step, number) => ({
     ...stepRow(step, number, numbers, findings),
     dispatch: stepDispatch(step, definition.sticky),
+    gate: gateOf(step, number, findings),
   }));
   for (const row of steps) row.action ||= `${definition.name}:${row.name}`;
   const rows = [...steps, ...laterRows(definition, steps)];
@@ -86,6 +89,12 @@ function stepRow(
     schedule: step.scheduleTimeoutMs,
     ...execution(step),
   };
+}
+
+function gateOf(step: StepDefinition, number: number, findings: FieldError[]): GateRow | undefined {
+  const gate = buildGate(step, `steps[${number}]`);
+  findings.push(...gate.findings);
+  return gate.row;
 }
 
 /** The rows of steps that only exist in runs that fail. */

@@ -6,25 +6,37 @@ import { queryOverHttp } from "../../database/connect.ts";
 import { readDefinitions } from "../../database/functions.ts";
 import type { DefinitionsRow } from "../../database/definition-rows.ts";
 import type { Environment } from "../environment.ts";
-import { type Triggers, compileTriggers } from "../matching/match-event.ts";
+import { FilterSet } from "../matching/filter-set.ts";
+import { type Listener, type Triggers, compileTriggers } from "../matching/match-event.ts";
+import { StoredFilters } from "../matching/stored-filters.ts";
+import { MAX_FILTERS_BYTES } from "../../protocol/limits.ts";
 
 const MAX_TENANTS = 1_000; // tenants whose definitions one isolate remembers
 
-export type DefinedWorkflow = DefinitionsRow["workflows"][number];
+/** Bytes of filters that one isolate remembers, of all tenants: those of the least recently read go first. */
+const MAX_FILTER_BYTES = 4 * MAX_FILTERS_BYTES;
+
+export type DefinedWorkflow = DefinitionsRow["workflows"][number] & Listener;
 
 export interface Definitions {
   version: number;
   workflows: Map<string, DefinedWorkflow>;
   triggers: Triggers<DefinedWorkflow>;
-  /** By key of an event that cancels runs: where in it the values are by which those are found. */
+  /** By key of an event that cancels runs or is waited for: where in it the values are by which those are found. */
   awaited: ReadonlyMap<string, { p: string[] }[]>;
+  stored: StoredFilters;
+  /** They have changed since. */
+  isOutdated: boolean;
+  /** Keys of events that a wait may look back for. */
+  lookedBackAt: ReadonlySet<string>;
 }
 
 const remembered = new Map<string, Definitions>();
 
-/** What this isolate remembers, which may be old; undefined when it remembers nothing. */
+/** What this isolate remembers, which may be old; undefined when it remembers nothing that can be in force. */
 export function rememberedDefinitions(tenant: string): Definitions | undefined {
-  return remembered.get(tenant);
+  const known = remembered.get(tenant);
+  return known?.isOutdated === true ? undefined : known;
 }
 
 /**
@@ -32,30 +44,59 @@ export function rememberedDefinitions(tenant: string): Definitions | undefined {
  * requests: it ends with the request that began it, and whoever else awaited it would wait for ever.
  */
 export async function readDefinitionsOf(env: Environment, tenant: string): Promise<Definitions> {
-  const definitions = await read(env, tenant);
+  const known = remembered.get(tenant);
+  const row = await readDefinitions(queryOverHttp(env), tenant, known?.version);
+  if (row === undefined) throw new Error(`Tenant ${tenant} has no definitions`);
+  const meanwhile = remembered.get(tenant);
+  if (meanwhile !== undefined && !meanwhile.isOutdated && meanwhile.version >= row.version) {
+    return meanwhile;
+  }
+  // What has changed is only for whoever still has what it was read for.
+  if (!row.areAllFilters && meanwhile?.stored !== known?.stored) {
+    return await readDefinitionsOf(env, tenant);
+  }
+  const definitions = compile(row, row.areAllFilters ? new StoredFilters() : known?.stored);
   remembered.delete(tenant);
   remembered.set(tenant, definitions);
-  for (const oldest of remembered.keys()) {
-    if (remembered.size <= MAX_TENANTS) break;
-    remembered.delete(oldest);
-  }
+  forgetOldest();
   return definitions;
+}
+
+function forgetOldest(): void {
+  let bytes = 0;
+  for (const { stored } of remembered.values()) bytes += stored.bytes;
+  for (const [oldest, { stored }] of remembered) {
+    if (remembered.size === 1) break;
+    if (remembered.size <= MAX_TENANTS && bytes <= MAX_FILTER_BYTES) break;
+    remembered.delete(oldest);
+    bytes -= stored.bytes;
+  }
 }
 
 /** They have changed: read them again when they are next needed. */
 export function forgetDefinitions(tenant: string): void {
-  remembered.delete(tenant);
+  const known = remembered.get(tenant);
+  if (known !== undefined) known.isOutdated = true;
 }
 
-async function read(env: Environment, tenant: string): Promise<Definitions> {
-  const row = await readDefinitions(queryOverHttp(env), tenant);
-  if (row === undefined) throw new Error(`Tenant ${tenant} has no definitions`);
+/** The filters are changed in place: whoever still has older definitions is refused by their number. */
+function compile(row: DefinitionsRow, stored = new StoredFilters()): Definitions {
+  stored.apply(row);
+  const workflows = row.workflows.map((workflow) => {
+    const declared = workflow.filters === undefined ? [] : [new FilterSet(workflow.filters)];
+    return { ...workflow, filterSets: [...declared, stored.of(workflow.id)] };
+  });
   return {
     version: row.version,
-    workflows: new Map(row.workflows.map((workflow) => [workflow.name, workflow])),
+    workflows: new Map(workflows.map((workflow) => [workflow.name, workflow])),
     // A workflow that takes no runs listens to nothing.
-    triggers: compileTriggers(row.workflows.filter(({ paused }) => paused !== "drop")),
+    triggers: compileTriggers(workflows.filter(({ paused }) => paused !== "drop")),
     awaited: pathsByEvent(row.awaited),
+    stored,
+    isOutdated: false,
+    lookedBackAt: new Set(
+      row.awaited.filter(({ isLookedBackAt }) => isLookedBackAt).map(({ event }) => event),
+    ),
   };
 }
 

@@ -7,23 +7,26 @@ import type { WorkflowDefinition } from "../../protocol/http.ts";
 import { ProblemError } from "../api/problems.ts";
 import { buildCancelOn } from "./cancel-on.ts";
 import { buildDag } from "./dag.ts";
+import { buildDeclared } from "./filters.ts";
 import { namedLimits, versionDispatch } from "./dispatch.ts";
 import { checkLimitUses } from "./limit-checks.ts";
 import { checkRetryConditions } from "./retry-conditions.ts";
 
 type RegistrationRows = Pick<
   RegisterRequest,
-  "dag" | "cancelOn" | "timeout" | "dispatch" | "limits"
+  "dag" | "cancelOn" | "timeout" | "dispatch" | "limits" | "filters"
 >;
 
 /** One that is wrong is refused with everything that is. */
 export function rowsOf(definition: WorkflowDefinition): RegistrationRows {
   const dag = buildDag(definition);
   const cancelOn = buildCancelOn(definition);
+  const filters = buildDeclared(definition);
   const ofExpressions = [
     ...checkRetryConditions(definition),
     ...checkLimitUses(definition),
     ...cancelOn.findings,
+    ...filters.findings,
   ];
   if ("findings" in dag) return refuseDefinition([...dag.findings, ...ofExpressions]);
   if (ofExpressions.length > 0) return refuseDefinition(ofExpressions);
@@ -34,6 +37,7 @@ export function rowsOf(definition: WorkflowDefinition): RegistrationRows {
     dispatch: versionDispatch(definition),
     ...(cancelOn.rows.length > 0 && { cancelOn: cancelOn.rows }),
     ...(limits.length > 0 && { limits }),
+    ...(filters.rows.length > 0 && { filters: filters.rows }),
   };
 }
 

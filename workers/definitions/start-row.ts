@@ -7,8 +7,8 @@ import { newRunId } from "../../protocol/ids.ts";
 import { ProblemError } from "../api/problems.ts";
 import type { DefinedWorkflow, Definitions } from "./definitions.ts";
 
-/** What a run is given: input, metadata, the event that starts it, its idempotency key, its priority. */
-export type GivenToRun = Pick<StartRow, "i" | "m" | "e" | "k" | "pr">;
+/** What a run is given: input, metadata, what starts it, its idempotency key, its priority. */
+export type GivenToRun = Pick<StartRow, "i" | "m" | "e" | "k" | "pr" | "f" | "fp">;
 
 /** A run of the workflow's active version. */
 export function startRow(
@@ -38,7 +38,9 @@ export function replayRow(
   const workflow = workflowToStart(definitions, original.workflow);
   const { isOfActiveVersion, reused, i = original.input, m = original.metadata, k } = replay;
   const pr = original.priority ?? undefined;
-  const row = { ...startRow(definitions, workflow, { i, m, k, pr }), ro: original.id };
+  const filter =
+    original.filterId === null ? {} : { f: original.filterId, fp: original.filterPayload };
+  const row = { ...startRow(definitions, workflow, { i, m, k, pr, ...filter }), ro: original.id };
   if (isOfActiveVersion) return row;
   return {
     ...row,

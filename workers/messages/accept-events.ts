@@ -23,7 +23,7 @@ export async function accept(
 ): Promise<PublishedEvent[]> {
   const messages = messageQueueOf(env);
   const reply = await acceptEvents(queryOverHttp(env, ACCEPT_TIMEOUT_MS), tenant, {
-    events: events.map(({ id, k, ik, p, m }) => ({ id, k, ik, p, m })),
+    events: events.map(({ id, k, s, ik, p, m, ro }) => ({ id, k, s, ik, p, m, ro })),
     broker: messages.broker,
     at: Date.now(),
     most: MAX_ACCEPTED_EVENTS,

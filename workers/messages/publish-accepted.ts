@@ -5,30 +5,21 @@
 import type { AcceptedEventRow, MessageRow } from "../../database/message-rows.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import type { Outcome } from "../../messages/message-queue.ts";
-import { addEvent } from "../api/events.ts";
+import { MAX_BULK } from "../../protocol/limits.ts";
+import { ProblemError } from "../api/problems.ts";
+import { addEvent, type ToPublish } from "../api/publish.ts";
+import type { Definitions } from "../definitions/definitions.ts";
 import type { Environment } from "../environment.ts";
-import { callShardOnce, tryToStart } from "../shard-calls.ts";
+import { callShardOnce, type StartResult, tryToStart } from "../shard-calls.ts";
+
+type Outcomes = ReadonlyMap<string, Outcome>;
 
 export async function publishAccepted(
   env: Environment,
   tenant: string,
   messages: MessageRow[],
-): Promise<ReadonlyMap<string, Outcome>> {
-  const result = await tryToStart(
-    env,
-    tenant,
-    (definitions): StartCall => {
-      const bytes = messages.reduce((sum, { body }) => sum + JSON.stringify(body).length, 0);
-      const call: StartCall = { events: [], runs: [], bytes, canComeAgain: true };
-      for (const { id, body } of messages) {
-        const { k: key, ik, p: payload, m: metadata } = body as unknown as AcceptedEventRow;
-        const event = { key, payload, metadata, ...(ik !== undefined && { idempotencyKey: ik }) };
-        addEvent(call, event, definitions, { id, q: true });
-      }
-      return call;
-    },
-    callShardOnce,
-  );
+): Promise<Outcomes> {
+  const result = await publishTogether(env, tenant, messages);
   switch (result.kind) {
     case "started":
       return ofAll(messages, { kind: "done" });
@@ -39,13 +30,51 @@ export async function publishAccepted(
   }
 }
 
-/** Postgres refuses one of them for good: the one that is found, alone, is it. */
+async function publishTogether(
+  env: Environment,
+  tenant: string,
+  messages: MessageRow[],
+): Promise<StartResult> {
+  const build = (definitions: Definitions): StartCall => callOf(messages, definitions);
+  try {
+    return await tryToStart(env, tenant, build, callShardOnce);
+  } catch (error) {
+    // One of them starts too many runs; or all of them together do.
+    if (!(error instanceof ProblemError)) throw error;
+    return { kind: "refused", message: error.message };
+  }
+}
+
+function callOf(messages: MessageRow[], definitions: Definitions): StartCall {
+  const bytes = messages.reduce((sum, { body }) => sum + JSON.stringify(body).length, 0);
+  const call: StartCall = { events: [], runs: [], bytes, canComeAgain: true };
+  for (const { id, body } of messages) addEvent(call, eventOf(body), definitions, { id, q: true });
+  if (call.runs.length > MAX_BULK && messages.length > 1) {
+    const what = `${messages.length} events start ${call.runs.length} runs`;
+    throw new ProblemError("too_many_matches", `${what}: too many for one commit.`);
+  }
+  return call;
+}
+
+function eventOf(body: MessageRow["body"]): ToPublish {
+  const { k: key, s: scope, ik, p: payload, m: metadata, ro } = body as unknown as AcceptedEventRow;
+  return {
+    key,
+    payload,
+    metadata,
+    ...(scope !== undefined && { scope }),
+    ...(ik !== undefined && { idempotencyKey: ik }),
+    ...(ro !== undefined && { replayOf: ro }),
+  };
+}
+
+/** One of them is refused for good: the one that is found, alone, is it. */
 async function publishHalves(
   env: Environment,
   tenant: string,
   messages: MessageRow[],
   message: string,
-): Promise<ReadonlyMap<string, Outcome>> {
+): Promise<Outcomes> {
   if (messages.length <= 1) {
     return ofAll(messages, { kind: "refused", reason: { code: "refused", message } });
   }
