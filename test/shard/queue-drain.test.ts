@@ -232,6 +232,30 @@ describe("an event that Postgres refuses for good", () => {
   });
 });
 
+test("a message of a kind that nobody handles is dead, and says so", async () => {
+  await world.sql("select v1.send_message($1, 'events', 'unheard-of', '{}')", [world.tenant]);
+  await drain(world);
+  const { body } = await world.call<{ items: unknown[] }>("GET", "/messages/dead");
+  expect(body.items).toMatchObject([{ kind: "unheard-of", reason: { code: "unknown_kind" } }]);
+});
+
+test("an accepted event keeps its scope, and is held to the filters of when it is published", async () => {
+  const event = { key: "order:placed", scope: "acme", payload: { total: 7 } };
+  await publishIn(world, OVERLOADED, event);
+  for (const [scope, expression] of [
+    ["acme", "input.total > 5"],
+    ["acme", "input.total > 50"],
+    ["other", "true"],
+  ]) {
+    const filter = { workflow: "order", scope, expression };
+    expect((await world.call("POST", "/filters", filter)).status).toBe(201);
+  }
+  await drain(world);
+  expect(await startedBy(world)).toEqual({ "order:placed": 1 });
+  const { body } = await world.call<{ items: unknown[] }>("GET", "/events");
+  expect(body.items).toMatchObject([{ key: "order:placed", scope: "acme" }]);
+});
+
 describe("the drain", () => {
   test("sleeps when nothing is left, and looks no more", async () => {
     await publishIn(world, OVERLOADED, EVENT);
