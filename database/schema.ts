@@ -14,7 +14,7 @@ import {
   timestamp,
   uuid,
 } from "drizzle-orm/pg-core";
-import type { TaskError } from "../protocol/errors.ts";
+import type { DeliveryFailureCode, TaskError } from "../protocol/errors.ts";
 import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { PutLimit } from "../protocol/limit-bodies.ts";
@@ -29,6 +29,7 @@ import {
   TASK_STATES,
   TIMER_KINDS,
 } from "../protocol/states.ts";
+import type { StoredWebhook } from "../protocol/webhook-bodies.ts";
 import type { CancelOnRow, DeclaredFilterRow, GateRow } from "./definition-rows.ts";
 
 const v1 = pgSchema("v1");
@@ -239,6 +240,33 @@ export const storedLimit = v1.table(
     updatedAt: time("updated_at").notNull(),
   },
   (table) => [primaryKey({ columns: [table.tenantId, table.name] })],
+);
+
+/** Without its secrets: no read has them. */
+export const webhook = v1.table(
+  "webhook",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    name: text("name").notNull(),
+    definition: jsonb("definition").$type<StoredWebhook>().notNull(),
+    secretCount: integer("secret_count").notNull(),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.name] })],
+);
+
+export const webhookFailure = v1.table(
+  "webhook_failure",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    webhook: text("webhook").notNull(),
+    id: bigint("id", { mode: "number" }).notNull(),
+    at: time("at").notNull(),
+    code: text("code").$type<DeliveryFailureCode>().notNull(),
+    detail: text("detail"),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.webhook, table.id] })],
 );
 
 export const queueItem = v1.table("queue_item", {

@@ -24,6 +24,10 @@ grant execute on function
   v1.delete_notification(uuid, text),
   v1.read_notification(uuid, text),
   v1.end_notification(uuid, text),
+  v1.put_webhook(uuid, text, jsonb, text[], integer),
+  v1.delete_webhook(uuid, text),
+  v1.read_webhook(uuid, text),
+  v1.record_webhook_failure(uuid, text, text, text, integer),
   v1.pause_workflow(uuid, text, v1.pause_mode),
   v1.resume_workflow(uuid, text),
   v1.read_active_version(uuid, text),
@@ -50,7 +54,10 @@ grant execute on function
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
-  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure
+  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure
+  to skein_application;
+-- All of it but the secrets, which read_webhook alone tells.
+grant select (tenant_id, name, definition, secret_count, created_at, updated_at) on v1.webhook
   to skein_application;
 -- Not its secrets.
 grant select (tenant_id, name, url, states, workflows, gone_at, created_at, updated_at) on v1.notification

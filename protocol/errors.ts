@@ -28,6 +28,9 @@ export const PROBLEMS = {
   limit_not_found: { status: 404, title: "There is no such limit" },
   limit_in_use: { status: 409, title: "A workflow uses the limit" },
   too_many_limits: { status: 409, title: "There are as many limits as there may be" },
+  webhook_not_found: { status: 404, title: "There is no such webhook" },
+  too_many_webhooks: { status: 409, title: "There are as many webhooks as there may be" },
+  delivery_not_verified: { status: 401, title: "The delivery could not be verified" },
   task_not_found: { status: 404, title: "There is no such task" },
   worker_not_found: { status: 404, title: "There is no such worker" },
   message_not_found: { status: 404, title: "There is no such message" },
@@ -89,6 +92,22 @@ export const EXPRESSION_ERRORS = {
   too_much_work: "The expression would work through too much data",
 } as const satisfies Record<string, string>;
 export type ExpressionErrorCode = keyof typeof EXPRESSION_ERRORS;
+
+/** Why a webhook has refused a delivery: told to its tenant, not to its sender. */
+export const DELIVERY_FAILURES = {
+  missing_signature: "The delivery has no signature",
+  malformed_signature: "The signature is not written as this provider writes it",
+  wrong_signature: "None of the secrets makes this signature",
+  missing_timestamp: "The delivery has no time of sending, or none that is a number",
+  timestamp_out_of_tolerance: "The delivery was signed too long ago, or by a clock that is ahead",
+  missing_credentials: "The delivery has no credentials",
+  wrong_credentials: "The credentials are none of the secrets",
+  delivery_too_large: "The delivery is too large",
+  malformed_body: "The body is neither JSON nor a form",
+  expression_failed: "The event's key or scope could not be evaluated",
+  invalid_event: "The delivery makes an event that can't be",
+} as const satisfies Record<string, string>;
+export type DeliveryFailureCode = keyof typeof DELIVERY_FAILURES;
 
 /** Codes of `error` frames. After one the shard closes the socket with the close code beside it. */
 export const SESSION_ERRORS = {

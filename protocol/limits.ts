@@ -27,6 +27,29 @@ export const MAX_RATE_WINDOWS = 4;
 /** Stored limits of a tenant: each shard keeps them all in memory. */
 export const MAX_STORED_LIMITS = 1_000;
 
+/** Webhooks of a tenant: each keeps what was refused there. */
+export const MAX_WEBHOOKS = 1_000;
+
+/** Secrets of one webhook: a new one beside the old one. Every delivery is held against so many. */
+export const MAX_WEBHOOK_SECRETS = 3;
+
+/** Characters of a secret: beyond a key of any algorithm, and of every provider's. */
+export const MAX_SECRET_LENGTH = 1_000;
+
+/** Headers of a delivery that its event keeps, and characters of each: metadata is read with every list. */
+export const MAX_KEPT_HEADERS = 10;
+export const MAX_KEPT_HEADER_LENGTH = 500;
+
+/** Milliseconds that a webhook's signed time may differ from the clock, and at most: a day. */
+export const DEFAULT_TOLERANCE_MS = 300_000;
+export const MAX_TOLERANCE_MS = 86_400_000;
+
+/** Bytes of a delivery's body: a payload as large as may be, when it is sent as a form. */
+export const MAX_DELIVERY_BYTES = 3 * MAX_PAYLOAD_BYTES;
+
+/** Refused deliveries of one webhook that are kept, and that are written down in a minute. */
+export const MAX_WEBHOOK_FAILURES = 100;
+
 /** Overrides of one limit: every new key is held against each. */
 export const MAX_OVERRIDES = 100;
 

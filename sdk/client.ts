@@ -25,6 +25,7 @@ import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
+import { Webhooks } from "./webhooks.ts";
 import { Workers } from "./workers.ts";
 import type { InputArguments, Workflow } from "./workflow.ts";
 import { Workflows } from "./workflows.ts";
@@ -99,6 +100,7 @@ export class Client {
   readonly events: Events;
   readonly filters: Filters;
   readonly notifications: Notifications;
+  readonly webhooks: Webhooks;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -117,6 +119,7 @@ export class Client {
     this.events = new Events(this.http);
     this.filters = new Filters(this.http);
     this.notifications = new Notifications(this.http);
+    this.webhooks = new Webhooks(this.http);
   }
 
   /**

@@ -1,7 +1,12 @@
 /**
  * Everything a program imports from `@skein/sdk`. What is not here is not public, and may change.
  */
-export type { ProblemCode, TaskError, TaskErrorCode } from "../protocol/errors.ts";
+export type {
+  DeliveryFailureCode,
+  ProblemCode,
+  TaskError,
+  TaskErrorCode,
+} from "../protocol/errors.ts";
 export type {
   CreatedFilter,
   EvaluationError,
@@ -58,6 +63,12 @@ export type {
   TaskState,
   TimeoutChoice,
 } from "../protocol/states.ts";
+export type {
+  HmacSignature,
+  Webhook,
+  WebhookFailure,
+  WebhookProvider,
+} from "../protocol/webhook-bodies.ts";
 export type { CancelOnOptions } from "./cancel-on.ts";
 export type { ConditionOptions } from "./conditions.ts";
 export {
@@ -120,6 +131,7 @@ export type {
   WaitTimeoutOptions,
 } from "./wait-for.ts";
 export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-limits.ts";
+export type { PutWebhookOptions } from "./webhooks.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
 export type { PauseOptions } from "./workflows.ts";

@@ -4,6 +4,7 @@
  */
 import type { TaskContext } from "@skein/sdk";
 import type { Effect, TextAnswer } from "./book.ts";
+import { kindOf } from "./deliveries.ts";
 import { type Duplicates, NEAR_DUPLICATE } from "./report.ts";
 import { SeenTexts } from "./similarity.ts";
 import type { ExtractedText } from "./text.ts";
@@ -46,7 +47,7 @@ export async function compareWithSeen(ctx: Attempt, text: ExtractedText): Promis
 
 /** The number of this run among those of its kind, from 1; the same for each of its attempts. */
 export async function countKind(ctx: Attempt): Promise<number> {
-  const answer = await post(ctx, "/counts", { run: ctx.runId, kind: ctx.metadata["kind"] });
+  const answer = await post(ctx, "/counts", { run: ctx.runId, kind: kindOf(ctx.metadata) });
   return (await answer.json()) as number;
 }
 

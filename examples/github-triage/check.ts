@@ -15,6 +15,8 @@ export interface Publication {
 }
 
 export interface Evidence {
+  /** Of the one delivery that GitHub has not signed: its answer's status, and all that was refused. */
+  forged: { status: number; refused: readonly string[] };
   /** Each event once. */
   published: readonly Publication[];
   /** Every run, as the API tells it at the end. */
@@ -31,6 +33,10 @@ export function checkPromises(evidence: Evidence): Check[] {
     {
       promise: "Every event started exactly one run, also when it was sent twice.",
       breaches: miscounted(evidence),
+    },
+    {
+      promise: "A delivery that GitHub had not signed was refused, and only that one.",
+      breaches: misjudged(evidence),
     },
     { promise: "Every run finished, and completed.", breaches: unfinished(evidence) },
     {
@@ -73,6 +79,12 @@ function miscounted({ published, runs }: Evidence): string[] {
     }
     return known.has(run) ? [] : [`run ${run} of ${delivery} is not in the history`];
   });
+}
+
+function misjudged({ forged: { status, refused } }: Evidence): string[] {
+  if (status !== 401) return [`the forged delivery was answered with ${status}`];
+  const told = refused.join(", ") || "nothing";
+  return told === "wrong_signature" ? [] : [`the webhook says that it has refused ${told}`];
 }
 
 function unfinished({ runs }: Evidence): string[] {

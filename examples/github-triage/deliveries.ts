@@ -31,19 +31,7 @@ export function readDeliveries(): RealDelivery[] {
     .map(({ kind, name, payload }) => ({ kind, name, payload }));
 }
 
-/** The event that carries a delivery of some round. Publishing it twice publishes it once. */
-export function eventOf({ kind, name, payload }: RealDelivery, round: number): DeliveryEvent {
-  return {
-    key: `github:${kind}`,
-    payload,
-    metadata: { kind, delivery: name, round: String(round) },
-    idempotencyKey: `${name}#${round}`,
-  };
-}
-
-export interface DeliveryEvent {
-  key: string;
-  payload: Json;
-  metadata: Metadata;
-  idempotencyKey: string;
+/** What GitHub calls the event, from the header that the webhook keeps. */
+export function kindOf(metadata: Metadata): string {
+  return metadata["x-github-event"] ?? "";
 }

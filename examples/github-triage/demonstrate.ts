@@ -11,7 +11,7 @@ import { countFigures, startLatency } from "./figures.ts";
 import { readHistory } from "./history.ts";
 import { chooseRun, printRun, printTable } from "./outcome.ts";
 import { Publisher, tasksOf } from "./publish.ts";
-import type { Stage } from "./stage.ts";
+import { type Stage, WEBHOOK } from "./stage.ts";
 import { Strike } from "./strike.ts";
 import { Tally } from "./tally.ts";
 import { githubDigest, githubTriage } from "./workflows.ts";
@@ -23,12 +23,12 @@ export async function demonstrate(
   rounds: number,
   terminal: Terminal,
 ): Promise<boolean> {
-  const { skein, book } = stage;
+  const { skein, github, book } = stage;
   const deliveries = readDeliveries();
   const kinds = new Set(deliveries.map(({ kind }) => kind)).size;
   const tasks = rounds * deliveries.reduce((sum, { kind }) => sum + tasksOf(kind), 0);
   const tally = new Tally();
-  const publisher = new Publisher(skein, tally);
+  const publisher = new Publisher(github, skein, tally);
   const strike = killer(stage, victim, terminal);
   book.onEffect = (effect) => {
     tally.add(effect);
@@ -38,6 +38,8 @@ export async function demonstrate(
   terminal.paragraph("✓", `${deliveries.length} real deliveries of ${kinds} kinds`, "green");
   terminal.line();
   terminal.startBar(() => ({ done: tally.done, of: tasks, unit: "tasks" }));
+  const [first] = deliveries;
+  const status = first && (await github.forge(first));
   await publisher.publishAtRest(deliveries);
   await publisher.publishAgain(deliveries);
   await publisher.publishRounds(deliveries, rounds);
@@ -73,7 +75,9 @@ export async function demonstrate(
   });
   const shown = chooseRun(runs);
   if (shown !== undefined) printRun(terminal, shown);
+  const failures = await skein.webhooks.failures(WEBHOOK);
   const checks = checkPromises({
+    forged: { status: status ?? 0, refused: failures.map(({ code }) => code) },
     published: publisher.published,
     runs,
     effects: book.effects,

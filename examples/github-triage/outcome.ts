@@ -44,7 +44,7 @@ export function printTable(terminal: Terminal, outcome: Outcome): void {
   };
   terminal.line();
   count("events published", outcome.events, `of ${outcome.kinds} kinds, ${outcome.rounds} rounds`);
-  count("sent a second time", outcome.sentAgain, "recognised by their idempotency keys");
+  count("sent a second time", outcome.sentAgain, "recognised by their delivery ids");
   count("runs started", outcome.runs);
   count("runs completed", figures.runsCompleted);
   count("tasks done", figures.tasksCompleted, "each recorded once");
@@ -56,11 +56,11 @@ export function printTable(terminal: Terminal, outcome: Outcome): void {
     "by rescued attempts, with a newer fencing token: at least once",
   );
   latency("start, at rest", atRest, "one at a time");
-  latency("start, under load", underLoad, `${CHUNK} a call`);
+  latency("start, under load", underLoad, `${CHUNK} at a time`);
   terminal.line();
   terminal.paragraph(
     "·",
-    "Start: from just before the client publishes to the first line of the first handler. It holds the HTTP request, the match, the commit and the WebSocket, and under load the queue.",
+    "Start: from just before GitHub sends to the first line of the first handler. It holds the HTTP request, the signature, the match, the commit and the WebSocket, and under load the queue.",
     "dim",
   );
 }

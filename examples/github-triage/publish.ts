@@ -1,15 +1,16 @@
 /**
- * Publishes the deliveries as events, over HTTP: a few at rest, one after another, and then all the
- * rest as fast as the workers keep up with. It remembers what was published when, and what for.
+ * Has GitHub send the deliveries: a few at rest, one after another, and then all the rest as fast as the
+ * workers keep up with. It remembers what was published when, and what for.
  */
-import type { Client, PublishedEvent } from "@skein/sdk";
+import type { Client } from "@skein/sdk";
 import type { Publication } from "./check.ts";
-import { eventOf, type RealDelivery } from "./deliveries.ts";
+import type { RealDelivery } from "./deliveries.ts";
+import type { GitHub } from "./github.ts";
 import type { Tally } from "./tally.ts";
 import { TEXT_KINDS } from "./text.ts";
 import { githubDigest, githubTriage } from "./workflows.ts";
 
-/** Events in one call. */
+/** Deliveries on their way at once. */
 export const CHUNK = 25;
 
 /** Tasks published and not done, at most: a short queue, so that latency is not just its length. */
@@ -24,10 +25,12 @@ export class Publisher {
   /** When each run's event was about to be published, in milliseconds since 1970. */
   readonly publishedAt = new Map<string, number>();
   readonly atRest = new Set<string>();
+  readonly #github: GitHub;
   readonly #skein: Client;
   readonly #tally: Tally;
 
-  constructor(skein: Client, tally: Tally) {
+  constructor(github: GitHub, skein: Client, tally: Tally) {
+    this.#github = github;
     this.#skein = skein;
     this.#tally = tally;
   }
@@ -43,11 +46,11 @@ export class Publisher {
     }
   }
 
-  /** Publishes the same events again, as GitHub does after a failure: they must start nothing. */
+  /** Has the same deliveries sent again, as after a failure: they must start nothing. */
   async publishAgain(deliveries: readonly RealDelivery[]): Promise<void> {
     const repeated = deliveries.filter(isAtRest);
-    const events = await this.#skein.publishMany(repeated.map((one) => eventOf(one, 1)));
-    for (const [index, event] of events.entries()) {
+    for (const [index, delivery] of repeated.entries()) {
+      const event = await this.#github.deliver(delivery, 1);
       const first = this.published[index];
       if (first !== undefined) first.again = event;
     }
@@ -67,9 +70,9 @@ export class Publisher {
   async #publish(deliveries: readonly RealDelivery[], round: number): Promise<string[]> {
     for (const { kind } of deliveries) this.#tally.expect(tasksOf(kind));
     const now = Date.now();
-    const events = await this.#skein.publishMany(deliveries.map((one) => eventOf(one, round)));
+    const events = await Promise.all(deliveries.map((one) => this.#github.deliver(one, round)));
     return deliveries.flatMap(({ name }, index) => {
-      const runs = runsOf(events[index]);
+      const runs = events[index]?.runs ?? [];
       this.published.push({ delivery: `${name} of round ${round}`, runs, again: null });
       for (const run of runs) this.publishedAt.set(run, now);
       return runs;
@@ -84,8 +87,4 @@ export function tasksOf(kind: string): number {
 
 function isAtRest(_: RealDelivery, index: number): boolean {
   return index % AT_REST_EVERY === 0;
-}
-
-function runsOf(event: PublishedEvent | undefined): string[] {
-  return event?.runs ?? [];
 }

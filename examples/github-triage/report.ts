@@ -1,6 +1,7 @@
 /**
  * Puts the diamond's three answers together: the triage report of one delivery. Pure.
  */
+import { kindOf } from "./deliveries.ts";
 import type { Effort } from "./effort.ts";
 import type { Near } from "./similarity.ts";
 import type { ExtractedText } from "./text.ts";
@@ -42,7 +43,7 @@ export function writeReport(
   effort: Effort,
 ): TriageReport {
   return {
-    kind: metadata["kind"] ?? "unknown",
+    kind: kindOf(metadata),
     delivery: metadata["delivery"] ?? "unknown",
     subject: text.subject,
     author: text.author,

@@ -5,7 +5,7 @@
  */
 import { workflow } from "@skein/sdk";
 import { compareWithSeen, countKind, recordEffect } from "./book-client.ts";
-import { readDeliveries } from "./deliveries.ts";
+import { kindOf, readDeliveries } from "./deliveries.ts";
 import { estimateEffort } from "./effort.ts";
 import { writeReport } from "./report.ts";
 import { summarise } from "./summary.ts";
@@ -25,7 +25,7 @@ const triage = workflow({
 const extract = triage.step("extract", {
   timeout: "10s",
   run: async (ctx) => {
-    const text = extractText(ctx.metadata["kind"] ?? "", ctx.input);
+    const text = extractText(kindOf(ctx.metadata), ctx.input);
     await recordEffect(ctx);
     return text;
   },
@@ -88,7 +88,7 @@ const digest = workflow({
 const summary = digest.step("summarise", {
   timeout: "10s",
   run: async (ctx) => {
-    const sentence = summarise(ctx.metadata["kind"] ?? "", ctx.input);
+    const sentence = summarise(kindOf(ctx.metadata), ctx.input);
     await recordEffect(ctx);
     return { sentence };
   },

@@ -18,6 +18,8 @@ export interface Operation {
   tags?: string[];
   parameters?: { name: string; in: string; required?: boolean }[];
   requestBody?: unknown;
+  /** Empty: without a token. */
+  security?: unknown[];
   responses: Record<string, { description: string; content?: Record<string, unknown> }>;
 }
 
@@ -100,6 +102,13 @@ export async function expectProblem(
 }
 
 async function operationOf(method: string, path: string): Promise<Operation | undefined> {
+  return (await operationsAt(path)).find((each) => each.method === method)?.operation;
+}
+
+/** What an address is of: what has it word for word, else all that it fits. */
+export async function operationsAt(
+  path: string,
+): Promise<{ method: string; operation: Operation }[]> {
   const given = path.split("?", 1)[0]?.split("/") ?? [];
   const operations = await listOperations();
   const fits = (pattern: string): boolean => {
@@ -112,8 +121,7 @@ async function operationOf(method: string, path: string): Promise<Operation | un
     );
   };
   const named = operations.filter((each) => each.path === given.join("/"));
-  const meant = named.length > 0 ? named : operations.filter((each) => fits(each.path));
-  return meant.find((each) => each.method === method)?.operation;
+  return named.length > 0 ? named : operations.filter((each) => fits(each.path));
 }
 
 /** Everything of a tenant that a call could have changed, as one text. */
@@ -132,7 +140,8 @@ export async function readTraces(world: World): Promise<string> {
        (select jsonb_agg(m order by m.id) from v1.message m where m.tenant_id = $1) as messages,
        (select jsonb_agg(l order by l.name) from v1."limit" l where l.tenant_id = $1) as limits,
        (select jsonb_agg(f order by f.id) from v1.filter f where f.tenant_id = $1) as filters,
-       (select jsonb_agg(n order by n.name) from v1.notification n where n.tenant_id = $1) as notifications`,
+       (select jsonb_agg(n order by n.name) from v1.notification n where n.tenant_id = $1) as notifications,
+       (select jsonb_agg(w order by w.name) from v1.webhook w where w.tenant_id = $1) as webhooks`,
     [world.tenant],
   );
   return JSON.stringify(row);

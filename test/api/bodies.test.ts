@@ -53,6 +53,10 @@ function samples(): Record<string, Sample> {
       path: "/notifications/sample",
       body: { url: "https://a.test/x", workflows: ["TEXT"] },
     },
+    putWebhook: {
+      path: "/webhooks/sample",
+      body: { provider: "github", description: "TEXT", secrets: ["one"] },
+    },
     pauseWorkflow: { path: "/workflows/sample/pause", body: { mode: "hold" } },
     cancelRun: { path: `/runs/${NO_RUN}/cancel`, body: { reason: "TEXT" } },
     cancelRuns: { path: "/runs/cancel", body: { metadata: { of: "TEXT" } } },
@@ -86,6 +90,7 @@ const CALLS = [
   "changeFilter",
   "tryFilter",
   "putNotification",
+  "putWebhook",
   "pauseWorkflow",
   "cancelRun",
   "cancelRuns",

@@ -5,7 +5,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ProblemCode } from "../../protocol/errors.ts";
 import { createWorld, type World } from "../support/world.ts";
+import { fromGithub } from "../support/signed-deliveries.ts";
 import { ask, expectNoTrace, expectProblem, listOperations } from "./answers.ts";
+import { deliver } from "./delivering.ts";
 
 /** Whose things they are, and who tries to get at them. */
 let owner: World;
@@ -34,6 +36,7 @@ beforeAll(async () => {
     idempotencyKey: SECRET,
   };
   await owner.call("PUT", `/limits/${SECRET}`, { concurrency: 1 });
+  await owner.call("PUT", `/webhooks/${SECRET}`, { provider: "github", secrets: [SECRET] });
   const first = await owner.startRun(start);
   const { task, attempt, ...rest } = await worker.receiveTask();
   const line = { level: "info" as const, message: SECRET, at: Date.now() };
@@ -178,6 +181,34 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   readNotification: () => isNotFound(`/notifications/${SECRET}`, "notification_not_found"),
   deleteNotification: () =>
     isUnknown("DELETE", `/notifications/${SECRET}`, "notification_not_found"),
+  putWebhook: async () => {
+    const webhook = { provider: "github", secrets: ["theirs"] };
+    const { status, body } = await ask<{ path: string }>(
+      other,
+      "PUT",
+      `/webhooks/${SECRET}`,
+      webhook,
+    );
+    expect(status).toBe(201); // one of its own, of the same name, at another address
+    expect(body.path).not.toContain(owner.tenant);
+    const forged = await deliver(ownWebhook(), fromGithub("theirs", {}));
+    await expectProblem(forged, "delivery_not_verified", /secret/);
+    await renewOther();
+  },
+  listWebhooks: () => seesNothing("/webhooks"),
+  readWebhook: () => isNotFound(`/webhooks/${SECRET}`, "webhook_not_found"),
+  listWebhookFailures: () => isNotFound(`/webhooks/${SECRET}/failures`, "webhook_not_found"),
+  deleteWebhook: () => isUnknown("DELETE", `/webhooks/${SECRET}`, "webhook_not_found"),
+  receiveDelivery: async () => {
+    const sent = fromGithub(SECRET, {});
+    const theirs = { path: ownWebhook().path.replace(owner.tenant, other.tenant) };
+    await expectProblem(await deliver(theirs, sent), "delivery_not_verified", /secret/);
+    const withToken = { ...sent.headers, "x-hub-signature-256": `sha256=${other.token}` };
+    for (const headers of [withToken, { authorization: `Bearer ${other.token}` }]) {
+      const forged = await deliver(ownWebhook(), { ...sent, headers });
+      await expectProblem(forged, "delivery_not_verified", /secret/);
+    }
+  },
   explainTask: async () => {
     for (const run of runs) {
       await isNotFound(`/tasks/${run.slice(0, 32)}0001/why`, "task_not_found");
@@ -252,6 +283,10 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   listTokens: () => isClosed("GET", `/admin/tenants/${owner.tenant}/tokens`),
   revokeToken: () => isClosed("DELETE", `/admin/tenants/${owner.tenant}/tokens/${token}`),
 };
+
+function ownWebhook(): { path: string } {
+  return { path: `/api/v1/webhooks/${owner.tenant}/${SECRET}` };
+}
 
 /** Gives the other tenant a new life, so that nothing of its own is taken for the owner's. */
 async function renewOther(): Promise<void> {

@@ -94,7 +94,7 @@ describe("the OpenAPI document", () => {
       ];
       expect(codes).toEqual(
         expect.arrayContaining([
-          "unauthenticated",
+          operation.security?.length === 0 ? "delivery_not_verified" : "unauthenticated",
           "database_unavailable",
           "internal_error",
           ...(operation.requestBody ? ofBody : []),

@@ -60,6 +60,7 @@ function effect(step: string, fencingToken: number, worker: string): Effect {
 
 function evidence(change: Partial<Evidence> = {}): Evidence {
   return {
+    forged: { status: 401, refused: ["wrong_signature"] },
     published: [{ delivery: "star/0 of round 1", runs: ["run-1"], again: null }],
     runs: [digestRun()],
     effects: [
@@ -106,6 +107,17 @@ test("an event that was taken for a new one when it was sent again is a breach",
   const told = ["star/0 was taken for a new event when it was sent again"];
   expect(breaches(sentAgain(true, "run-1"))).toEqual(told);
   expect(breaches(sentAgain(false, "run-2"))).toEqual(told);
+});
+
+test("a forged delivery that was taken, or not written down, or another that was refused is a breach", () => {
+  const forged = (status: number, ...refused: string[]): Partial<Evidence> => ({
+    forged: { status, refused },
+  });
+  expect(breaches(forged(200))).toEqual(["the forged delivery was answered with 200"]);
+  expect(breaches(forged(401))).toEqual(["the webhook says that it has refused nothing"]);
+  expect(breaches(forged(401, "wrong_signature", "malformed_body"))).toEqual([
+    "the webhook says that it has refused wrong_signature, malformed_body",
+  ]);
 });
 
 test("a run that has not finished, or that failed, is a breach", () => {

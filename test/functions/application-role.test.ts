@@ -38,6 +38,7 @@ const ENTRIES = [
   "delete_limit",
   "delete_messages",
   "delete_notification",
+  "delete_webhook",
   "end_notification",
   "ensure_partitions",
   "forget_deleted_filters",
@@ -48,11 +49,14 @@ const ENTRIES = [
   "put_filters",
   "put_limit",
   "put_notification",
+  "put_webhook",
   "read_active_version",
   "read_definitions",
   "read_notification",
   "read_queue",
   "read_versions",
+  "read_webhook",
+  "record_webhook_failure",
   "recover_shard",
   "register_workflow",
   "resend_messages",
@@ -212,11 +216,16 @@ describe.each(inject("databases"))("the application's role on $name", (database)
       "limit",
       "queue_item", // a task's place in its line
       "message", // the dead, and how deep queues are
+      "webhook_failure",
     ]) {
       expect(await attempt(`select * from v1."${table}" limit 1`)).toBeUndefined();
     }
-    for (const table of ["handout", "shard", "idempotency", "applied_function"]) {
+    for (const table of ["handout", "shard", "idempotency", "applied_function", "webhook"]) {
       expect(await attempt(`select * from v1.${table} limit 1`)).toBe(NOT_PERMITTED);
+    }
+    expect(await attempt("select name, secret_count from v1.webhook")).toBeUndefined();
+    for (const secrets of ["secrets", "cardinality(secrets)", "to_jsonb(w)", "w::text"]) {
+      expect(await attempt(`select ${secrets} from v1.webhook w`)).toBe(NOT_PERMITTED);
     }
   });
 

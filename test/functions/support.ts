@@ -345,13 +345,17 @@ export function idsOf(rows: Pick<ReadyRow, "id">[] | undefined): string[] {
   return (rows ?? []).map(({ id }) => id);
 }
 
-/** Resolves once another connection waits for what this one's open transaction holds. */
-export async function untilBlocked(shard: TestShard, holder: pg.PoolClient): Promise<void> {
+/** Resolves once so many connections wait for what this one's open transaction holds. */
+export async function untilBlocked(
+  shard: TestShard,
+  holder: pg.PoolClient,
+  connections = 1,
+): Promise<void> {
   const { rows } = await holder.query("select pg_backend_pid() as pid");
   const deadline = Date.now() + STATEMENT_TIMEOUT_MS;
   while (Date.now() < deadline) {
     const blocked = "select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))";
-    if ((await shard.rows(blocked, [rows[0].pid])).length > 0) return;
+    if ((await shard.rows(blocked, [rows[0].pid])).length >= connections) return;
   }
   throw new Error(`No connection waits for backend ${rows[0].pid}`);
 }

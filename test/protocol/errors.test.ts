@@ -2,7 +2,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { EXPRESSION_ERRORS, PROBLEMS, SESSION_ERRORS, TASK_ERRORS } from "../../protocol/errors.ts";
+import {
+  DELIVERY_FAILURES,
+  EXPRESSION_ERRORS,
+  PROBLEMS,
+  SESSION_ERRORS,
+  TASK_ERRORS,
+} from "../../protocol/errors.ts";
 import { DEAD_CODES } from "../../protocol/message-bodies.ts";
 import { readTable } from "./document.ts";
 
@@ -33,6 +39,7 @@ const SECTIONS: Section[] = [
   { heading: "## Errors of tasks and runs", codes: Object.keys(TASK_ERRORS) },
   { heading: "## Why messages are dead", codes: [...DEAD_CODES] },
   { heading: "## Errors of expressions", codes: Object.keys(EXPRESSION_ERRORS) },
+  { heading: "## Refused deliveries", codes: Object.keys(DELIVERY_FAILURES) },
   {
     heading: "## Errors of a worker's session",
     codes: Object.keys(SESSION_ERRORS),

@@ -12,6 +12,7 @@ import { admin } from "./admin.ts";
 import { authenticate, authenticateOperator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import { cancellations } from "./cancellations.ts";
+import { deliveries } from "./deliveries.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
 import { filters } from "./filters.ts";
@@ -23,6 +24,7 @@ import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
 import { tasks } from "./tasks.ts";
+import { webhooks } from "./webhooks.ts";
 import { workers } from "./workers.ts";
 import { workflows } from "./workflows.ts";
 
@@ -83,6 +85,7 @@ app.get("/docs", (context) =>
 const refuseUnknown = refuseUnknownAddress(() => app.routes);
 app.use("/api/v1/admin/*", authenticateOperator, refuseUnknown, readBody);
 app.route("/api/v1/admin", admin);
+app.route("/api/v1", deliveries); // before what asks for a token: senders have none
 app.use("/api/v1/*", async (context, next) => {
   if (context.req.path.startsWith("/api/v1/admin/")) return next();
   return authenticate(context, next);
@@ -100,6 +103,7 @@ const resources = [
   replays,
   events,
   messages,
+  webhooks,
   shards,
   workers,
 ];

@@ -42,7 +42,7 @@ export const BODY_PROBLEMS = [
   "invalid_request",
 ] as const satisfies ProblemCode[];
 
-/** Problems that any call may have. */
+/** Problems that any call may have; those without a token have no `unauthenticated`. */
 const COMMON_PROBLEMS = [
   "unauthenticated",
   "database_unavailable",
@@ -56,12 +56,14 @@ const COMMON_PROBLEMS = [
 export function answers<const Successes extends Record<number, readonly [string, z.ZodType]>>(
   successes: Successes,
   problems: ProblemCode[],
+  { isOpen = false } = {},
 ): Answers<Successes> {
   const described: Record<string, unknown> = {};
   for (const [status, [description, schema]] of Object.entries(successes)) {
     described[status] = { description, content: { "application/json": { schema } } };
   }
-  for (const code of new Set([...problems, ...COMMON_PROBLEMS])) {
+  const common = COMMON_PROBLEMS.filter((code) => !isOpen || code !== "unauthenticated");
+  for (const code of new Set([...problems, ...common])) {
     const { status, title } = PROBLEMS[code];
     const known = described[status] as { description: string } | undefined;
     const description = `${known ? `${known.description}; ` : ""}${title} (\`${code}\`)`;
