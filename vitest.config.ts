@@ -7,6 +7,9 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+/** As `scripts/queue-bindings.ts` makes it. */
+const QUEUE_CONSUMER = { maxBatchSize: 100, maxBatchTimeout: 0, maxRetries: 100 };
+
 const DATABASES = ["./test/support/databases.ts"];
 
 export default defineConfig({
@@ -49,6 +52,15 @@ export default defineConfig({
                 OWNER_URL: inject("main").ownerUrl,
                 ADMIN_SECRET: "operator-secret",
                 LOG_LEVEL: "error",
+              },
+              // Miniflare's own, with which the other broker is held to the same tests.
+              queueProducers: {
+                COMMANDS_QUEUE: { queueName: "skein-commands" },
+                EVENTS_QUEUE: { queueName: "skein-events" },
+              },
+              queueConsumers: {
+                "skein-commands": QUEUE_CONSUMER,
+                "skein-events": QUEUE_CONSUMER,
               },
             },
           })),

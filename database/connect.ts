@@ -24,10 +24,15 @@ export function configureDriver({ NEON_ENDPOINT: endpoint }: DatabaseConfig): vo
   neonConfig.pipelineConnect = false;
 }
 
-export function queryOverHttp(config: DatabaseConfig): Query {
+/** With `timeoutMs`, a statement that takes longer fails; whether it took effect nobody knows. */
+export function queryOverHttp(config: DatabaseConfig, timeoutMs?: number): Query {
   configureDriver(config);
   const sql = neon(config.DATABASE_URL);
-  return (text, parameters) => sql.query(text, parameters);
+  if (timeoutMs === undefined) return (text, parameters) => sql.query(text, parameters);
+  return (text, parameters) => {
+    const fetchOptions = { signal: AbortSignal.timeout(timeoutMs) };
+    return sql.query(text, parameters, { fetchOptions });
+  };
 }
 
 /**

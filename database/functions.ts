@@ -5,6 +5,7 @@ import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
 import type { PauseMode, StepKind } from "../protocol/states.ts";
 import type { Query } from "./connect.ts";
+import type { Broker, SentMessages } from "./message-rows.ts";
 import type { CommitReply, ReadyRow, RecoverReply, RecoverRequest } from "./rows.ts";
 import type {
   ActiveVersionRow,
@@ -214,14 +215,17 @@ export interface ClockReply {
   partitions: number;
   forgotten: number;
   busy: { tenant: string; shard: number }[];
+  /** Messages that nobody has taken, though they could be. */
+  waiting: SentMessages[];
 }
 
 /** The duties of the minute, in one round trip. */
-export async function runClockDuties(query: Query): Promise<ClockReply> {
+export async function runClockDuties(query: Query, broker: Broker): Promise<ClockReply> {
   const [row] = await query(
-    `select v1.ensure_partitions() as partitions, (v1.forget_expired_keys() + v1.forget_deleted_filters())::integer as forgotten,
-            v1.busy_shards() as busy`,
-    [],
+    `select v1.ensure_partitions() as partitions,
+            (v1.forget_expired_keys() + v1.forget_deleted_filters())::integer as forgotten,
+            v1.busy_shards() as busy, v1.waiting_messages($1) as waiting`,
+    [broker],
   );
   return row as unknown as ClockReply;
 }

@@ -3,6 +3,7 @@
  * short because a batch repeats them a thousand times; `commit.sql` explains each.
  */
 import type { LimitsRow } from "./definition-rows.ts";
+import type { Broker, SentMessages } from "./message-rows.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import type { EvaluationError, StartingFilter } from "../protocol/event-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
@@ -36,6 +37,8 @@ export interface EventRow {
   f?: { f: string; e: EvaluationError }[] | undefined;
   /** Where in it the values are by which runs that wait for it are found; absent: none wait. */
   c?: { p: string[] }[] | undefined;
+  /** It was accepted as a message of this id: stored only if this commit removes that. */
+  q?: true | undefined;
   /** A wait that begins in the same moment may look back for it. */
   l?: true | undefined;
 }
@@ -174,6 +177,8 @@ export interface CommitRequest {
   epoch: number;
   seq: number;
   at: number;
+  /** Which broker carries what it sends; absent: pgmq. */
+  broker?: Broker;
   settled?: number[];
   carried?: string[];
   events?: EventRow[];
@@ -267,7 +272,7 @@ export interface SpawnedRow {
 export type ResultClass = "recorded" | "stale" | "gone";
 
 export interface CommitReply {
-  /** Events not stored now: matched against older definitions, or known by their key. */
+  /** Events not stored now: matched against older definitions, or known by their key or id. */
   events?: Record<string, "stale" | { id: string; runs: string[] | null }>;
   /** Runs not started: `stale`, or the id of the run that had the key first. */
   starts?: Record<string, string>;
@@ -303,6 +308,8 @@ export interface CommitReply {
   lanes?: LaneRow[];
   /** Stored limits, when they are others than the shard knows. */
   limits?: LimitsRow;
+  /** What it has sent: the broker is to be told. */
+  sent?: SentMessages[];
   /** This very commit had landed before. */
   repeated?: boolean;
 }

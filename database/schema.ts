@@ -19,6 +19,7 @@ import type { EvaluationError } from "../protocol/event-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
+import type { DeadReason, QueueName } from "../protocol/message-bodies.ts";
 import type { LogLine } from "../protocol/session.ts";
 import type { MetCondition } from "../protocol/wait-bodies.ts";
 import {
@@ -275,4 +276,16 @@ export const queueItem = v1.table("queue_item", {
   action: text("action").notNull(),
   lane: bigint("lane", { mode: "number" }).notNull(),
   taskId: uuid("task_id").primaryKey(),
+});
+
+export const message = v1.table("message", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  queue: text("queue").$type<QueueName>().notNull(),
+  kind: text("kind").notNull(),
+  body: jsonb("body").$type<Json>().notNull(),
+  sentAt: time("sent_at").notNull(),
+  reads: integer("reads").notNull(),
+  diedAt: time("died_at"),
+  reason: jsonb("reason").$type<DeadReason>(),
 });

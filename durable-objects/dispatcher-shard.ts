@@ -9,6 +9,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { DatabaseConfig } from "../database/connect.ts";
 import type { LaneRow } from "../database/rows.ts";
 import { ShardDatabase } from "../database/shard-database.ts";
+import { type MessageBindings, messageQueueOf } from "../messages/choice.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
@@ -50,7 +51,10 @@ export type CancelAnswer =
   | { kind: "overloaded" }
   | { kind: "unanswered" };
 
-export class DispatcherShard extends DurableObject<DatabaseConfig> {
+/** What the platform gives a shard. */
+export type ShardEnvironment = DatabaseConfig & MessageBindings;
+
+export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #state: ShardState;
   #attempts: ShardAttempts;
   #sessions: ShardSessions;
@@ -59,7 +63,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   #database: ShardDatabase;
   #armedAt: number | undefined;
 
-  constructor(context: DurableObjectState, env: DatabaseConfig) {
+  constructor(context: DurableObjectState, env: ShardEnvironment) {
     super(context, env);
     const name = parseShardName(context.id.name);
     const log = createLogger({ tenant_id: name.tenant, shard: name.shard }, env.LOG_LEVEL);
@@ -77,6 +81,7 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
+      messages: messageQueueOf(env),
     });
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     void context.blockConcurrencyWhile(async () => {
@@ -98,7 +103,8 @@ export class DispatcherShard extends DurableObject<DatabaseConfig> {
   /** Makes events and runs durable, and answers once they are. Safe to call again with the same ids. */
   async start(call: StartCall): Promise<StartAnswer> {
     const { committer, pendingCalls } = this.#state;
-    if (committer.isOverloaded(call.bytes)) return { kind: "overloaded" };
+    const isHeldUp = call.canComeAgain === true && this.#commits.isHeldUp(Date.now());
+    if (isHeldUp || committer.isOverloaded(call.bytes)) return { kind: "overloaded" };
     await this.#commits.ensureVersions(call.runs.map(({ v }) => v));
     const { promise, resolve } = Promise.withResolvers<StartAnswer>();
     const pending = pendingCalls.add(Date.now(), () => resolve({ kind: "unanswered" }));

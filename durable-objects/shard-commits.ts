@@ -4,8 +4,10 @@
  */
 import { classifyFailure } from "../database/errors.ts";
 import { readVersions, recoverShard } from "../database/functions.ts";
+import type { SentMessages } from "../database/message-rows.ts";
 import type { CommitReply } from "../database/rows.ts";
 import type { ShardDatabase } from "../database/shard-database.ts";
+import type { MessageQueue } from "../messages/message-queue.ts";
 import { errorFields } from "../telemetry/log.ts";
 import type { Flight } from "./dispatcher/committer.ts";
 import {
@@ -13,6 +15,7 @@ import {
   COMMIT_RETRY_MAX_MS,
   COMMIT_RETRY_MS,
   COMMIT_TIMEOUT_MS,
+  HELD_UP_MS,
   LANE_PAGE,
 } from "./dispatcher/limits.ts";
 import { planCommit } from "./dispatcher/plan.ts";
@@ -30,6 +33,8 @@ export interface CommitSurroundings {
   settle(): void;
   /** Ends this life of the shard: a newer one has taken over. */
   abandon(reason: string): void;
+  /** Carries what commits send. */
+  messages: MessageQueue;
 }
 
 /** Who lets out what has landed. */
@@ -90,6 +95,14 @@ export class ShardCommits {
     );
     // SQLite keeps no infinity.
     storage.writeRest(Math.min(due, Number.MAX_SAFE_INTEGER));
+  }
+
+  /** Whether Postgres has not answered for so long that what is asked for now would wait as well. */
+  isHeldUp(now: number): boolean {
+    let since = this.#life === "recovering" ? this.#recoverSentAt : Number.POSITIVE_INFINITY;
+    for (const { firstSentAt } of this.#state.committer.flights)
+      since = Math.min(since, firstSentAt);
+    return since + HELD_UP_MS <= now;
   }
 
   /** When recovery needs the alarm; infinity when it doesn't. */
@@ -173,12 +186,14 @@ export class ShardCommits {
     cargo.isAgendaAsked = this.#isAgendaUnknown || this.#isAgendaShort;
     this.#isAgendaUnknown = this.#isLookWanted = false;
     if (cargo.isAgendaAsked) agenda.ask();
+    const { broker } = this.#surroundings.messages;
     const flight = committer.launch(batch, cargo, now, (seq) => ({
       tenant: name.tenant,
       shard: name.shard,
       epoch: this.#epoch,
       seq,
       at: now,
+      ...(broker !== "pgmq" && { broker }),
       ...request,
       ...(cargo.isAgendaAsked && { agenda: AGENDA_PAGE }),
     }));
@@ -203,6 +218,7 @@ export class ShardCommits {
       this.#isAgendaUnknown = true;
       this.#state.backlog.reread();
     }
+    if (reply.sent !== undefined) void this.#announce(reply.sent);
     try {
       this.#landing.land(flight, reply, length);
       if (flight.tries > 1) this.#state.handouts.haunt(flight.seq);
@@ -210,6 +226,15 @@ export class ShardCommits {
       // What is in memory no longer follows from what is in Postgres: another life starts from there.
       this.#state.log.error("commit.not_landed", { seq: flight.seq, ...errorFields(error) });
       this.#surroundings.abandon(`commit ${flight.seq} could not be let out`);
+    }
+  }
+
+  /** The broker brings what the commit has sent; what it isn't told, the clock finds. */
+  async #announce(sent: SentMessages[]): Promise<void> {
+    try {
+      await this.#surroundings.messages.announce(sent);
+    } catch (error) {
+      this.#state.log.warn("messages.not_announced", errorFields(error));
     }
   }
 

@@ -40,6 +40,10 @@ interface Fetched {
 
 const WORKER = "skein";
 const SHARD_CLASS = "DispatcherShard";
+const DRAIN_CLASS = "QueueDrain";
+/** As `scripts/queue-bindings.ts` makes them; here they are Miniflare's own, and idle with pgmq. */
+const QUEUES = { commands: "skein-commands", events: "skein-events" };
+const CONSUMER = { maxBatchSize: 100, maxBatchTimeout: 0, maxRetries: 100 };
 const COMPATIBILITY_DATE = "2026-10-20";
 /** A Worker beside ours that nobody can call but us: only such a one may end other Workers' objects. */
 const CRASHER = "crasher";
@@ -84,8 +88,15 @@ serveParent<WorkerdChildOptions, WorkerdChildReady>(async (options, { log }) => 
           env: {
             ...Object.fromEntries(texts),
             DISPATCHER: { type: "durable-object", worker: WORKER, exportName: SHARD_CLASS },
+            QUEUE_DRAIN: { type: "durable-object", worker: WORKER, exportName: DRAIN_CLASS },
+            COMMANDS_QUEUE: { type: "queue", name: QUEUES.commands },
+            EVENTS_QUEUE: { type: "queue", name: QUEUES.events },
           },
-          exports: { [SHARD_CLASS]: { type: "durable-object", storage: "sqlite" } },
+          exports: {
+            [SHARD_CLASS]: { type: "durable-object", storage: "sqlite" },
+            [DRAIN_CLASS]: { type: "durable-object", storage: "sqlite" },
+          },
+          triggers: Object.values(QUEUES).map((name) => ({ type: "queue", name, ...CONSUMER })),
         },
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port, proxy: false }] },
       },

@@ -35,6 +35,15 @@ grant execute on function
   v1.read_versions(uuid, uuid[]),
   v1.busy_shards(),
   v1.claim_key(uuid, text, text, uuid, timestamptz),
+  v1.accept_events(uuid, timestamptz, jsonb, text, integer),
+  v1.read_queue(text, integer, integer, boolean),
+  v1.show_queue(text, uuid),
+  v1.settle_queue(text, bigint[], jsonb),
+  v1.open_messages(jsonb, bigint),
+  v1.bury_messages(jsonb),
+  v1.resend_messages(uuid, uuid[], text),
+  v1.delete_messages(uuid, uuid[]),
+  v1.waiting_messages(text),
   v1.task_id(uuid, integer),
   v1.unfinished_runs(uuid),
   v1.ensure_partitions(timestamptz),
@@ -45,7 +54,7 @@ grant execute on function
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
-  v1."limit", v1.queue_item, v1.filter, v1.filter_failure, v1.webhook_failure
+  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure
   to skein_application;
 -- All of it but the secrets, which read_webhook alone tells.
 grant select (tenant_id, name, definition, secret_count, created_at, updated_at) on v1.webhook

@@ -18,6 +18,9 @@ const HERE = import.meta.dirname;
 const MIGRATION_LOCK = 7_305_544_318; // any number, the same for every migrator
 const OLDEST_POSTGRES = 150_000;
 
+/** Of pgmq. What each is for: docs/messages.md. */
+const QUEUES = ["commands", "events", "dead"];
+
 export interface MigrateOptions {
   /** A direct connection string: postgres://user:password@host/database */
   databaseUrl: string;
@@ -34,6 +37,7 @@ export async function migrate({ databaseUrl, log = () => {} }: MigrateOptions): 
     await client.query("select pg_advisory_lock($1)", [MIGRATION_LOCK]);
     await client.query("set client_min_messages = warning");
     await installPgmq(client, log);
+    await createQueues(client, log);
     await applyTables(drizzle(client), {
       migrationsFolder: join(HERE, "tables"),
       migrationsSchema: "v1",
@@ -71,6 +75,15 @@ async function installPgmq(client: pg.Client, log: (line: string) => void): Prom
   const { version, sql } = pgmqInstallation();
   await client.query(rows[0].available ? "create extension pgmq" : sql);
   log(rows[0].available ? "pgmq: extension created" : `pgmq ${version}: installed as SQL`);
+}
+
+async function createQueues(client: pg.Client, log: (line: string) => void): Promise<void> {
+  const { rows } = await client.query(
+    `select queue, pgmq.create(queue) from unnest($1::text[]) queue
+       where queue not in (select queue_name from pgmq.meta)`,
+    [QUEUES],
+  );
+  if (rows.length > 0) log(`queues created: ${rows.map(({ queue }) => queue).join(", ")}`);
 }
 
 /** Applies the functions whose source has changed, all in one transaction. */

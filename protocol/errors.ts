@@ -33,6 +33,7 @@ export const PROBLEMS = {
   delivery_not_verified: { status: 401, title: "The delivery could not be verified" },
   task_not_found: { status: 404, title: "There is no such task" },
   worker_not_found: { status: 404, title: "There is no such worker" },
+  message_not_found: { status: 404, title: "There is no such message" },
   tenant_exists: { status: 409, title: "A tenant of this name exists" },
   tenant_not_found: { status: 404, title: "There is no such tenant" },
   token_not_found: { status: 404, title: "There is no such token" },

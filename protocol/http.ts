@@ -321,6 +321,8 @@ export interface PublishedEvent {
   created: boolean;
   /** The runs it started. */
   runs: string[];
+  /** It is durable, and waits to be published: what it starts is not known yet. */
+  accepted?: true;
 }
 
 export interface Page<Item> {

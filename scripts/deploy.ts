@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { migrate } from "../migrations/migrate.ts";
+import { deployedConfiguration } from "./queue-bindings.ts";
 import { runStep } from "./steps.ts";
 
 const { values } = parseArgs({
@@ -24,9 +25,13 @@ if (!values["dry-run"] && databaseUrl !== undefined) {
   console.log("Migrating the database");
   await migrate({ databaseUrl, log: console.log });
 }
-const isDeployed = await runStep({
-  name: values["dry-run"] ? "the deployment builds" : "the Worker is deployed",
-  command: ["wrangler", "deploy", ...(values["dry-run"] ? ["--dry-run"] : [])],
-  isShown: true,
-});
+const isDryRun = values["dry-run"] === true;
+const configuration = await deployedConfiguration(isDryRun);
+const isDeployed =
+  configuration !== undefined &&
+  (await runStep({
+    name: isDryRun ? "the deployment builds" : "the Worker is deployed",
+    command: ["wrangler", "deploy", "--config", configuration, ...(isDryRun ? ["--dry-run"] : [])],
+    isShown: true,
+  }));
 process.exitCode = isDeployed ? 0 : 1;

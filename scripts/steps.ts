@@ -13,10 +13,13 @@ export interface Step {
   command: readonly [string, ...string[]];
   /** Shows what it prints while it runs. */
   isShown?: boolean;
+  /** That it may fail is expected: nothing is said of it. */
+  isQuiet?: boolean;
 }
 
 /** Runs a step; true when it ended with 0. What it printed is shown when it did not. */
-export async function runStep({ name, command, isShown = false }: Step): Promise<boolean> {
+export async function runStep(step: Step): Promise<boolean> {
+  const { name, command, isShown = false, isQuiet = false } = step;
   const began = performance.now();
   const [program, ...parameters] = command;
   const child = spawn(join(ROOT, "node_modules", ".bin", program), parameters, {
@@ -34,6 +37,7 @@ export async function runStep({ name, command, isShown = false }: Step): Promise
     });
     child.on("close", (status) => resolve(status ?? 1));
   });
+  if (isQuiet) return code === 0;
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   console.log(`${code === 0 ? "ok    " : "FAILED"}  ${name} (${seconds} s)`);
   if (code !== 0 && !isShown) console.log(printed);

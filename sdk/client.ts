@@ -21,6 +21,7 @@ import { type Fetch, Http } from "./http.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
+import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
@@ -95,6 +96,7 @@ export class Client {
   readonly workflows: Workflows;
   readonly workers: Workers;
   readonly limits: StoredLimits;
+  readonly messages: Messages;
   readonly events: Events;
   readonly filters: Filters;
   readonly notifications: Notifications;
@@ -113,6 +115,7 @@ export class Client {
     this.workflows = new Workflows(this.http);
     this.workers = new Workers(this.http);
     this.limits = new StoredLimits(this.http);
+    this.messages = new Messages(this.http);
     this.events = new Events(this.http);
     this.filters = new Filters(this.http);
     this.notifications = new Notifications(this.http);
@@ -189,6 +192,8 @@ export class Client {
   }
 
   /**
+   * Publishes an event: it starts a run of each workflow that listens to its key. While its shard can't
+   * take it the event is `accepted`: durable, and published soon; until then its `runs` are not known.
    * Publishes an event: it starts a run of each workflow that listens to its key; of one with filters, for
    * each that the event meets.
    *

@@ -53,6 +53,7 @@ export type {
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
+export type { DeadMessage, DeadMessageWithBody, QueueState } from "../protocol/message-bodies.ts";
 export type { StepFailure } from "../protocol/session.ts";
 export type { MetCondition, Waited } from "../protocol/wait-bodies.ts";
 export type {
@@ -102,6 +103,7 @@ export {
 } from "./errors.ts";
 export type { LabelOptions, Labels } from "./labels.ts";
 export type { LimitOptions, RateOptions } from "./limits.ts";
+export type { ListDeadMessages } from "./messages.ts";
 export type { PutNotificationOptions } from "./notifications.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
 export type { Report } from "./report.ts";

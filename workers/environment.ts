@@ -3,9 +3,10 @@
  */
 import type { DatabaseConfig } from "../database/connect.ts";
 import type { DispatcherShard } from "../durable-objects/dispatcher-shard.ts";
+import type { MessageBindings } from "../messages/choice.ts";
 import type { Logger } from "../telemetry/log.ts";
 
-export interface Environment extends DatabaseConfig {
+export interface Environment extends DatabaseConfig, MessageBindings {
   DISPATCHER: DurableObjectNamespace<DispatcherShard>;
   /** Opens /api/v1/admin. Without it that door is closed. */
   ADMIN_SECRET?: string;

@@ -24,7 +24,10 @@ const RETRY_WAITS_MS = [0, 50, 200, 500, 1_000];
 /** Definitions may change between the reading and the commit; so often in a row they don't. */
 const MAX_STALE = 10;
 
-const RETRY_LATER = { headers: { "retry-after": "2" } };
+export const RETRY_LATER = { headers: { "retry-after": "2" } };
+
+/** What to do after a start or a publication of which nobody knows whether it is durable. */
+export const SAME_KEY = "Try again with the same idempotency key.";
 
 export type ShardStub = DurableObjectStub<DispatcherShard>;
 
@@ -57,11 +60,25 @@ export async function callShard<Answer>(
       if (error instanceof Error && "overloaded" in error && error.overloaded) break;
     }
   }
+  return refuseUnreachable();
+}
+
+function refuseUnreachable(): never {
   throw new ProblemError(
     "overloaded",
     "The shard can't take the call now. Try again.",
     RETRY_LATER,
   );
+}
+
+/** The call, once: for whoever tries again much later. */
+export async function callShardOnce<Answer>(
+  env: Environment,
+  tenant: string,
+  shard: number,
+  call: (stub: ShardStub) => Promise<Answer>,
+): Promise<Answer> {
+  return await call(shardStub(env, tenant, shard));
 }
 
 /** Asks every shard of the calling tenant the same. */
@@ -80,16 +97,23 @@ export interface Started {
   outcome: StartOutcome;
 }
 
+/** What came of a start. Only `started` is durable for certain; of `unanswered` it may be. */
+export type StartResult =
+  | ({ kind: "started" } & Started)
+  | { kind: "refused"; message: string }
+  | { kind: "overloaded" | "unanswered" | "unreachable" | "unsettled"; call: StartCall };
+
 /**
- * Starts what `build` makes of the tenant's definitions, and returns once it is durable. Definitions
- * that changed meanwhile are read again, and `build` is asked again.
+ * Starts what `build` makes of the tenant's definitions, and returns once it is durable, or can't be now.
+ * Definitions that changed meanwhile are read again, and `build` is asked again.
  */
-export async function startAtShard(
+export async function tryToStart(
   env: Environment,
   tenant: string,
   build: (definitions: Definitions) => StartCall,
-): Promise<Started> {
-  for (let tries = 0; tries < MAX_STALE; tries++) {
+  reach = callShard,
+): Promise<StartResult> {
+  for (let tries = 1; ; tries++) {
     const known = rememberedDefinitions(tenant);
     const definitions = known ?? (await readDefinitionsOf(env, tenant));
     let call: StartCall;
@@ -100,21 +124,55 @@ export async function startAtShard(
       forgetDefinitions(tenant);
       continue;
     }
-    const shard = shardOfRun(call.runs[0]?.id ?? "");
-    const answer = await callShard<StartAnswer>(env, tenant, shard, async (stub) => {
-      return await stub.start(call);
-    });
-    if (answer.kind === "refused") {
-      throw new ProblemError("invalid_request", `Postgres can't store this: ${answer.message}`);
-    }
-    if (answer.kind !== "committed") {
-      refuseUncommitted(answer.kind, "Try again with the same idempotency key.");
-    }
+    const answer = await startOnce(env, tenant, call, reach);
+    if (answer.kind === "refused") return answer;
+    if (answer.kind !== "committed") return { kind: answer.kind, call };
     const started = { call, outcome: answer.outcome };
-    if (!isStale(started)) return started;
+    if (!isStale(started)) return { kind: "started", ...started };
     forgetDefinitions(tenant);
+    if (tries === MAX_STALE) return { kind: "unsettled", call };
   }
-  throw new ProblemError("overloaded", "The definitions change too often. Try again.", RETRY_LATER);
+}
+
+async function startOnce(
+  env: Environment,
+  tenant: string,
+  call: StartCall,
+  reach: typeof callShard,
+): Promise<StartAnswer | { kind: "unreachable" }> {
+  const shard = shardOfRun(call.runs[0]?.id ?? "");
+  try {
+    return await reach<StartAnswer>(env, tenant, shard, async (stub) => await stub.start(call));
+  } catch {
+    return { kind: "unreachable" };
+  }
+}
+
+/** The same for a caller who is to hear why not. */
+export async function startAtShard(
+  env: Environment,
+  tenant: string,
+  build: (definitions: Definitions) => StartCall,
+): Promise<Started> {
+  const result = await tryToStart(env, tenant, build);
+  return result.kind === "started" ? result : refuseStart(result);
+}
+
+export function refuseStart(result: Exclude<StartResult, { kind: "started" }>): never {
+  switch (result.kind) {
+    case "refused":
+      throw new ProblemError("invalid_request", `Postgres can't store this: ${result.message}`);
+    case "unreachable":
+      return refuseUnreachable();
+    case "unsettled":
+      throw new ProblemError(
+        "overloaded",
+        "The definitions change too often. Try again.",
+        RETRY_LATER,
+      );
+    default:
+      return refuseUncommitted(result.kind, SAME_KEY);
+  }
 }
 
 /** Cancels runs of one shard, and returns once that is durable. */
@@ -128,7 +186,7 @@ export async function cancelAtShard(
   if (kind !== "committed") refuseUncommitted(kind, "Try again: a run is cancelled once.");
 }
 
-function refuseUncommitted(kind: "overloaded" | "unanswered", advice: string): never {
+export function refuseUncommitted(kind: "overloaded" | "unanswered", advice: string): never {
   if (kind === "overloaded") {
     throw new ProblemError("overloaded", "Too much waits to be committed. Try again.", RETRY_LATER);
   }

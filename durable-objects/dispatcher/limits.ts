@@ -104,6 +104,9 @@ export const AGENDA_PAGE = 1_000;
 /** A commit without an answer for so long is of unknown outcome; it is repeated. */
 export const COMMIT_TIMEOUT_MS = 10_000;
 
+/** Without an answer for so long, commits are held up: nothing more is taken that can come again later. */
+export const HELD_UP_MS = 2_000;
+
 /** First and longest wait before a commit of unknown outcome is repeated. */
 export const COMMIT_RETRY_MS = 50;
 export const COMMIT_RETRY_MAX_MS = 5_000;

@@ -34,6 +34,8 @@ export interface StartCall {
   runs: StartRow[];
   /** Bytes of the request it came in. */
   bytes: number;
+  /** It is refused at once while commits are held up: whoever sends it comes again later. */
+  canComeAgain?: true;
 }
 
 /** What became of a call's events and runs; absent entries were stored as asked. */

@@ -15,9 +15,11 @@
 --   buried    seqs that have landed after several sendings: each keeps a handout, if an empty one, until the
 --             next life, so that a sending that lands late is known as a repeat
 --   carried   tasks to keep in hand beyond their settled handout
+--   broker    which carries what is sent; absent: pgmq
 --   events    [{id, k: key, s: scope, ik: idempotency key, p: payload, m: metadata, d: definitions version,
 --              r: [run ids], ro: replay of, f: [{f: filter, e: error}] that could not be evaluated,
---              c: [{p: path in the event}] by which runs that wait for it are found, l: also looked back at}]
+--              c: [{p: path in the event}] by which runs that wait for it are found, l: also looked back at,
+--              q: it was accepted as a message, and is stored only if this commit removes that}]
 --   starts    [{id, w: workflow, v: version, d: definitions version, n: tasks to execute, e: event,
 --              k: idempotency key, i: input, m: metadata, s: [[step to spill, lane]], pr: priority, u: run timeout (ms),
 --              h: held, c: cancelled by events, f: filter, fp: its payload, ro: replay of, ru: [steps whose outputs are reused]}]
@@ -85,6 +87,7 @@ begin
     'skein/commit/' || v_tenant::text || '/' || v_shard::text || '/' || v_seq::text, 0));
   select tasks into v_prior from v1.handout where tenant_id = v_tenant and shard = v_shard and seq = v_seq;
 
+  if p ? 'broker' then perform set_config('skein.broker', p->>'broker', true); end if;
   if p ?| array['events', 'starts', 'spawns'] then
     perform pg_advisory_xact_lock_shared(v1.definitions_lock(v_tenant));
     select definitions_version into v_definitions from v1.tenant where id = v_tenant;
@@ -235,6 +238,9 @@ begin
     v_reply := v_reply || jsonb_build_object('agenda', v1.read_agenda(v_tenant, v_shard, (p->>'agenda')::integer));
   end if;
   if v_is_queue_changed then v_reply := v_reply || v1.read_expiry(v_tenant, v_shard); end if;
+  if current_setting('skein.sent', true) <> '' then
+    v_reply := v_reply || jsonb_build_object('sent', v1.sent_messages());
+  end if;
   if num_nonnulls(v_given, v_taken, v_expired) > 1 then
     select json_agg(task) into v_given from (
       select json_array_elements(v_given) union all select json_array_elements(v_taken)

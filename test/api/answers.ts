@@ -137,6 +137,7 @@ export async function readTraces(world: World): Promise<string> {
        (select count(*) from v1.idempotency i where i.tenant_id = $1) as keys,
        (select jsonb_agg(t order by t.id) from v1.timer t where t.tenant_id = $1) as timers,
        (select count(*) from v1.queue_item q where q.tenant_id = $1) as queued,
+       (select jsonb_agg(m order by m.id) from v1.message m where m.tenant_id = $1) as messages,
        (select jsonb_agg(l order by l.name) from v1."limit" l where l.tenant_id = $1) as limits,
        (select jsonb_agg(f order by f.id) from v1.filter f where f.tenant_id = $1) as filters,
        (select jsonb_agg(n order by n.name) from v1.notification n where n.tenant_id = $1) as notifications,

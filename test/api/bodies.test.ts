@@ -24,6 +24,7 @@ interface Sample {
 
 const NO_FILTER = "0199f3a2-7c1e-7000-8a4b-5d6e7f8a0b0c";
 const NO_RUN = "0199f3a2-7c1e-7000-8a4b-5d6e7f800000";
+const NO_MESSAGE = "0199f3a2-7c1e-7000-8a4b-5d6e7f800001";
 
 /** A call with a text in it, by operation. */
 function samples(): Record<string, Sample> {
@@ -66,6 +67,8 @@ function samples(): Record<string, Sample> {
       path: "/events/bulk",
       body: { events: [{ key: "sample", payload: "TEXT" }] },
     },
+    resendDeadMessages: { path: "/messages/dead/resend", body: { ids: [NO_MESSAGE] } },
+    deleteDeadMessages: { path: "/messages/dead/delete", body: { ids: [NO_MESSAGE] } },
     replayEvent: { path: `/events/${NO_FILTER}/replay`, body: { idempotencyKey: "TEXT" } },
     replayEvents: { path: "/events/replay", body: { filter: { metadata: { of: "TEXT" } } } },
     createTenant: { path: "/admin/tenants", body: { name: "TEXT" }, isOperator: true },
@@ -95,6 +98,8 @@ const CALLS = [
   "replayRuns",
   "publishEvent",
   "publishEvents",
+  "resendDeadMessages",
+  "deleteDeadMessages",
   "replayEvent",
   "replayEvents",
   "createTenant",
@@ -118,7 +123,7 @@ async function send(call: string, body: unknown, type = "application/json"): Pro
 }
 
 const textWith = (call: string, text: string): string =>
-  JSON.stringify(samples()[call]?.body).replace(/"TEXT"|"hold"/, () => text);
+  JSON.stringify(samples()[call]?.body).replace(/"TEXT"|"hold"|"0199\S+0001"/, () => text);
 
 describe.each(CALLS)("%s", (call) => {
   test("refuses what is not JSON, and says what stops it from being JSON", async () => {

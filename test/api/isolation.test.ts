@@ -16,6 +16,8 @@ let runs: string[];
 let token: string;
 /** The owner's worker. */
 let session: string;
+/** One of the owner's that is dead. */
+let message: string;
 /** Of the owner: a filter that can't be evaluated, and an event for which it was. */
 let filter: string;
 let event: string;
@@ -51,6 +53,16 @@ beforeAll(async () => {
   event = (await owner.call<{ id: string }>("POST", "/events", published)).body.id;
   const [row] = await owner.sql("select id from v1.api_token where tenant_id = $1", [owner.tenant]);
   token = String(row?.["id"]);
+  const [sent] = await owner.sql(
+    `select v1.send_message($1, 'commands', 'probe', to_jsonb($2::text)) as id from generate_series(1, 2)`,
+    [owner.tenant, SECRET],
+  );
+  message = String(sent?.["id"]);
+  await owner.sql("select v1.bury_messages($1::jsonb)", [
+    JSON.stringify([
+      { id: message, tenant: owner.tenant, reason: { code: "refused", message: SECRET } },
+    ]),
+  ]);
 });
 
 /** How the other tenant tries each operation on what is the owner's; by operation. */
@@ -223,6 +235,25 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
     const { body } = await ask(other, "POST", "/events/bulk", { events: [{ key: SECRET }] });
     expect(body).toMatchObject({ events: [{ created: true, runs: [] }] });
   },
+  listQueues: async () => {
+    const depths = async (of: World): Promise<number[]> => {
+      const { body } = await of.call<{ items: { depth: number }[] }>("GET", "/queues");
+      return body.items.map(({ depth }) => depth);
+    };
+    expect(await depths(owner)).toEqual([1, 0, 1]);
+    expect(await depths(other)).toEqual([0, 0, 0]);
+  },
+  listDeadMessages: async () => {
+    for (const query of ["", "?kind=probe", `?cursor=${runs[0]}`]) {
+      await seesNothing(`/messages/dead${query}`);
+    }
+  },
+  readDeadMessage: () => isNotFound(`/messages/dead/${message}`, "message_not_found"),
+  resendDeadMessage: () =>
+    isUnknown("POST", `/messages/dead/${message}/resend`, "message_not_found"),
+  resendDeadMessages: () => changesNoMessage("/messages/dead/resend"),
+  deleteDeadMessage: () => isUnknown("DELETE", `/messages/dead/${message}`, "message_not_found"),
+  deleteDeadMessages: () => changesNoMessage("/messages/dead/delete"),
   listShards: async () => {
     const { body } = await ask(other, "GET", "/shards");
     expect(JSON.stringify(body)).not.toContain(owner.tenant);
@@ -290,6 +321,11 @@ async function leavesWorkers(method: string, path: string): Promise<void> {
   const before = await readWorkers(owner);
   await isUnknown(method, path, "worker_not_found");
   expect(await readWorkers(owner)).toEqual(before);
+}
+
+async function changesNoMessage(path: string): Promise<void> {
+  const { body } = await ask(other, "POST", path, { ids: [message] });
+  expect(body).toEqual({ ids: [] });
 }
 
 async function isClosed(method: string, path: string, body?: unknown): Promise<void> {

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { split } from "../../bench/statistics.ts";
 import { checkLeftovers } from "./checker.ts";
+import { playEvents } from "./events.ts";
 import { KINDS } from "./kinds.ts";
 import { type Outcome, play } from "./play.ts";
 import { SeededRandom } from "./random.ts";
@@ -45,6 +46,19 @@ describe.skipIf(inject("main").name !== "Postgres")(`chaos from seed ${seed}`, (
       expect(outcome).toMatchObject({ runs });
       expect(outcome.thrown.length).toBeGreaterThanOrEqual(kind.volleys);
       expect(outcome.recoveries.length).toBeGreaterThan(0);
+    },
+  );
+
+  test(
+    "10,000 events published again and again while everything dies: each is stored once, and starts once",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const random = new SeededRandom(seed).fork("events");
+      const { breaches, ...outcome } = await playEvents(world, RUNS, random);
+      console.log(JSON.stringify(outcome));
+      expect(breaches).toEqual([]);
+      expect(outcome.events).toBeGreaterThanOrEqual(RUNS);
+      expect(outcome.accepted).toBeGreaterThan(RUNS / 10);
     },
   );
 

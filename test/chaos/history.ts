@@ -44,6 +44,16 @@ const LEFTOVERS = `
   select (select count(*)::integer from v1.queue_item where tenant_id = $1) as queued,
          (select count(*)::integer from v1.handout where tenant_id = $1) as handouts`;
 
+const EVENTS = `
+  select e.metadata->>'name' as name, array_agg(distinct e.id::text) as ids, count(r.id)::integer as runs,
+         max(cardinality(e.runs)) as told
+    from v1.event e left join v1.workflow_run r on r.event_id = e.id
+    where e.tenant_id = $1 and e.key = $2 group by 1`;
+
+const MESSAGES = `
+  select ((select count(*) from v1.message where tenant_id = $1)
+          + (select count(*) from pgmq.q_events where message->>'tenant' = $1::text))::integer as left`;
+
 /** A shard deletes its last rows when it closes its connection, which nothing outside can see. */
 const LOOK_EVERY_MS = 100;
 /** It does so five seconds after its last commit, and may need one more for that. */
@@ -77,6 +87,20 @@ export class History {
   async runs(kind: string): Promise<RunRow[]> {
     const { rows } = await this.#client.query<RunRow>(RUNS, [this.#tenant, kind]);
     return rows;
+  }
+
+  /** Events of a key by the name in their metadata, with the runs that name them and that they name. */
+  async events(
+    key: string,
+  ): Promise<{ name: string | null; ids: string[]; runs: number; told: number }[]> {
+    const { rows } = await this.#client.query(EVENTS, [this.#tenant, key]);
+    return rows;
+  }
+
+  /** Messages that have not been handled: rows, and ids that pgmq has of them. */
+  async messages(): Promise<number> {
+    const { rows } = await this.#client.query<{ left: number }>(MESSAGES, [this.#tenant]);
+    return rows[0]?.left ?? 0;
   }
 
   async leftovers(): Promise<Leftovers> {

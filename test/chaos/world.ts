@@ -5,6 +5,7 @@
 import { CRON_MS } from "../../local/command.ts";
 import { type Postgres, startPostgres } from "../../local/postgres.ts";
 import type { Stack } from "../../local/stack.ts";
+import type { ShardLoad } from "../../protocol/http.ts";
 import type { Client } from "../../sdk/index.ts";
 import { type OpenStack, openStack } from "../support/open-stack.ts";
 import { History } from "./history.ts";
@@ -54,6 +55,10 @@ export class ChaosWorld {
   get client(): Client {
     return this.#open.client;
   }
+  /** The tenant's id. */
+  get tenant(): string {
+    return this.#open.tenant;
+  }
   /** What a worker needs to know. */
   get address(): { url: string; token: string } {
     return { url: this.stack.url, token: this.#open.token };
@@ -63,6 +68,14 @@ export class ChaosWorld {
   async hibernateShard(): Promise<void> {
     const name = `${this.#open.tenant}/0`;
     await this.stack.workerd.evictShard({ name, webSockets: "hibernate" });
+  }
+
+  /** What the shard has in memory. */
+  async readShard(): Promise<ShardLoad> {
+    const { url, token } = this.address;
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await fetch(`${url}/api/v1/shards/0`, { headers });
+    return (await answer.json()) as ShardLoad;
   }
 
   async read<Answer>(ask: (history: History) => Promise<Answer>): Promise<Answer> {

@@ -28,12 +28,15 @@ const NOT_PERMITTED = "42501";
 
 /** What the application calls; everything else is theirs to call. */
 const ENTRIES = [
+  "accept_events",
+  "bury_messages",
   "busy_shards",
   "change_filter",
   "claim_key",
   "commit",
   "delete_filter",
   "delete_limit",
+  "delete_messages",
   "delete_notification",
   "delete_webhook",
   "end_notification",
@@ -41,6 +44,7 @@ const ENTRIES = [
   "forget_deleted_filters",
   "forget_expired_keys",
   "limit_users",
+  "open_messages",
   "pause_workflow",
   "put_filters",
   "put_limit",
@@ -49,13 +53,18 @@ const ENTRIES = [
   "read_active_version",
   "read_definitions",
   "read_notification",
+  "read_queue",
   "read_versions",
   "read_webhook",
   "record_webhook_failure",
   "recover_shard",
   "register_workflow",
+  "resend_messages",
   "resume_workflow",
+  "settle_queue",
+  "show_queue",
   "unfinished_runs",
+  "waiting_messages",
 ];
 
 /** Runs as its caller, and reads nothing but its arguments. */
@@ -206,6 +215,7 @@ describe.each(inject("databases"))("the application's role on $name", (database)
       "child_run",
       "limit",
       "queue_item", // a task's place in its line
+      "message", // the dead, and how deep queues are
       "webhook_failure",
     ]) {
       expect(await attempt(`select * from v1."${table}" limit 1`)).toBeUndefined();

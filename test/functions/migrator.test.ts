@@ -79,7 +79,8 @@ describe.each(inject("databases"))("the migrator on $name", (database) => {
   });
 
   test("has installed pgmq, and its queues work", async () => {
-    await ask(url, "select pgmq.create('commands')");
+    const queues = await ask(url, "select queue_name as queue from pgmq.meta order by 1");
+    expect(queues).toEqual([{ queue: "commands" }, { queue: "dead" }, { queue: "events" }]);
     await ask(url, `select pgmq.send('commands', '{"n": 1}')`);
     const read = await ask(url, "select message from pgmq.read('commands', 30, 5)");
     expect(read).toEqual([{ message: { n: 1 } }]);

@@ -9,6 +9,7 @@ import {
   SESSION_ERRORS,
   TASK_ERRORS,
 } from "../../protocol/errors.ts";
+import { DEAD_CODES } from "../../protocol/message-bodies.ts";
 import { readTable } from "./document.ts";
 
 const DOCUMENT = "docs/errors.md";
@@ -36,6 +37,7 @@ const SECTIONS: Section[] = [
     numbers: Object.values(PROBLEMS).map(({ status }) => status),
   },
   { heading: "## Errors of tasks and runs", codes: Object.keys(TASK_ERRORS) },
+  { heading: "## Why messages are dead", codes: [...DEAD_CODES] },
   { heading: "## Errors of expressions", codes: Object.keys(EXPRESSION_ERRORS) },
   { heading: "## Refused deliveries", codes: Object.keys(DELIVERY_FAILURES) },
   {

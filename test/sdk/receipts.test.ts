@@ -55,7 +55,7 @@ test("a handler that blocks the event loop for ever has its task confirmed, and 
   const shard = await FakeShard.start();
   onTestFinished(() => shard.stop());
   const child = fork(join(import.meta.dirname, "worker-process.ts"), {
-    env: { SKEIN_URL: shard.url, SKEIN_TOKEN: TOKEN },
+    env: { ...process.env, SKEIN_URL: shard.url, SKEIN_TOKEN: TOKEN },
     execArgv: [],
     silent: true,
   });

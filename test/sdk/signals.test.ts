@@ -10,7 +10,7 @@ async function startProcess(step: string): Promise<{ child: ChildProcess; sessio
   const shard = await FakeShard.start();
   onTestFinished(() => shard.stop());
   const child = fork(join(import.meta.dirname, "worker-process.ts"), {
-    env: { SKEIN_URL: shard.url, SKEIN_TOKEN: TOKEN },
+    env: { ...process.env, SKEIN_URL: shard.url, SKEIN_TOKEN: TOKEN },
     execArgv: [],
     silent: true,
   });

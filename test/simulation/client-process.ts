@@ -77,7 +77,11 @@ export class ClientProcess extends SimulatedProcess {
     const { label, by, what, input, priority } = this.#plan;
     if (by === "event") {
       const wish = { metadata: { label }, idempotencyKey: label };
-      const { runs } = await client.publish(what, { ...input }, wish);
+      const { id, runs, accepted } = await client.publish(what, { ...input }, wish);
+      if (accepted) {
+        this.surroundings.history.accepted.add(id);
+        throw new Error("Accepted only: what it starts is told once it is published");
+      }
       return this.#promised([{ label, by, what, runs }]);
     }
     const started = workflow({ name: what });

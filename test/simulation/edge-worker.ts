@@ -30,14 +30,9 @@ export class EdgeWorker {
   readonly #environment: Environment;
   #requests = 0;
 
-  constructor(
-    surroundings: Surroundings,
-    hostOf: (name: string) => ObjectHost,
-    environment: Omit<Environment, "DISPATCHER">,
-  ) {
+  constructor(surroundings: Surroundings, environment: Environment) {
     this.#surroundings = surroundings;
-    const DISPATCHER = { getByName: (name: string) => stubOf(hostOf(name)) };
-    this.#environment = { ...environment, DISPATCHER } as unknown as Environment;
+    this.#environment = environment;
   }
 
   /** Takes a request in a new isolate; the caller hears only from one that lives. */
@@ -106,7 +101,11 @@ export class EdgeWorker {
   }
 }
 
-/** Every method of a stub is a call to the object. */
+/** A namespace of Durable Objects: every method of a stub is a call to the object. */
+export function namespaceOf<Namespace>(hostOf: (name: string) => ObjectHost): Namespace {
+  return { getByName: (name: string) => stubOf(hostOf(name)) } as Namespace;
+}
+
 function stubOf(host: ObjectHost): unknown {
   return new Proxy(
     {},

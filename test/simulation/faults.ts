@@ -16,6 +16,8 @@ export interface Targets {
   weather: Weather;
   database: SimulatedDatabase;
   host: ObjectHost;
+  /** Of the queue of events; undefined while there was nothing for it. */
+  drain: ObjectHost | undefined;
   /** Sockets on which messages pass. */
   links: Link[];
   /** Workers that run. */
@@ -93,6 +95,11 @@ export const FAULTS = {
     if (host.life === undefined) return undefined;
     host.end("evicted");
     return host.name;
+  },
+  "drain crashed": ({ drain }) => {
+    if (drain?.life === undefined) return undefined;
+    drain.end("crashed");
+    return drain.name;
   },
   "storage lost": ({ host }) => {
     host.forget();

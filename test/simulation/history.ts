@@ -65,6 +65,8 @@ export class History {
   readonly names = new Names();
   readonly ledger = new Ledger();
   readonly promised: Promised[] = [];
+  /** Events that were accepted only, and are to be published. */
+  readonly accepted = new Set<string>();
   readonly told: Told[] = [];
   readonly askedToCancel: AskedToCancel[] = [];
   readonly limitsTold: LimitsTold[] = [];

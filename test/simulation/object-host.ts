@@ -8,7 +8,7 @@ import { ObjectLife } from "./object-life.ts";
 import type { ObjectConnection, RequestResponsePair } from "./object-sockets.ts";
 import type { Random } from "./random.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
-import type { Weather } from "./weather.ts";
+import type { ObjectTrouble, Weather } from "./weather.ts";
 
 /** Idle for so long, an object leaves memory. */
 const HIBERNATES_AFTER_MS = 10_000;
@@ -66,11 +66,24 @@ export class ObjectHost {
   /** Calls a method from a process; rejects when the life that has it ends. */
   call(method: string, parameters: unknown[], caller: SimulatedProcess): Promise<unknown> {
     const copies = method === "fetch" ? parameters : structuredClone(parameters); // as the wire does
+    const trouble =
+      method === "fetch"
+        ? undefined
+        : this.random.maybe<ObjectTrouble>(this.weather.shard.troubles);
+    if (trouble) this.surroundings.trace.throws(`object ${trouble}`, this.name, method);
     return new Promise((resolve, reject) => {
+      const fail = (properties: object): void => {
+        const error = Object.assign(new Error("The object did not answer"), properties);
+        caller.after(this.#hopMs(), () => reject(error));
+      };
+      if (trouble === "overloaded") return fail({ overloaded: true });
       this.#platform.after(this.#hopMs(), () => {
         this.#deliver((life) => {
           life.call(method, copies, {
-            resolve: (answer) => caller.after(this.#hopMs(), () => resolve(answer)),
+            resolve: (answer) => {
+              if (trouble === "answer lost") fail({ remote: true });
+              else caller.after(this.#hopMs(), () => resolve(answer));
+            },
             reject: (error) => caller.after(this.#hopMs(), () => reject(error)),
           });
         });

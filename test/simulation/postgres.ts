@@ -1,10 +1,12 @@
 /**
- * The Postgres behind every simulation of a thread: PGlite in memory with the project's own tables
- * and functions, emptied before each seed. Statements run one at a time, as they come.
+ * The Postgres behind every simulation of a thread: PGlite in memory with pgmq and the project's own
+ * tables and functions, emptied before each seed. Statements run one at a time, as they come. Where SQL asks
+ * for the time of its clock, it gets the simulation's: what pgmq hides must come back in it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
+import { pgmqInstallation } from "../../migrations/pgmq.ts";
 import { outsideOfProcesses } from "./simulated-process.ts";
 
 const MIGRATIONS = join(import.meta.dirname, "../../migrations");
@@ -16,12 +18,23 @@ export interface Rows {
   rows: Record<string, unknown>[];
 }
 
+/** The queues, as the migrator creates them. */
+const QUEUES = ["commands", "events", "dead"];
+
+const VIRTUAL_CLOCK = `
+  create schema simulated;
+  create function simulated.now() returns timestamptz language sql stable as $$
+    select to_timestamp(current_setting('simulated.now')::double precision / 1000)
+  $$;
+  set simulated.now = 0;`;
+
 /** Changes a source before it is used; how a mutation gets into SQL. */
 export type Rewrite = (path: string, source: string) => string;
 
 export class Postgres {
   readonly #engine: PGlite;
   readonly #tables: string;
+  #now = 0;
 
   private constructor(engine: PGlite, tables: string) {
     this.#engine = engine;
@@ -31,12 +44,15 @@ export class Postgres {
   /** A database with partitions for the month around `now`. */
   static async open(now: number, rewrite: Rewrite = (_path, source) => source): Promise<Postgres> {
     const engine = await PGlite.create({ serializers: { [BYTEA]: String } });
+    await engine.exec(VIRTUAL_CLOCK);
+    await engine.exec(onVirtualClock(pgmqInstallation().sql));
+    for (const queue of QUEUES) await engine.query("select pgmq.create($1)", [queue]);
     await engine.exec("create schema v1; set check_function_bodies = off;");
     for (const folder of ["tables", "functions"]) {
       for (const file of readdirSync(join(MIGRATIONS, folder)).toSorted()) {
         if (!file.endsWith(".sql")) continue;
         const source = readFileSync(join(MIGRATIONS, folder, file), "utf8");
-        await engine.exec(rewrite(`migrations/${folder}/${file}`, source));
+        await engine.exec(onVirtualClock(rewrite(`migrations/${folder}/${file}`, source)));
       }
     }
     await engine.query("select v1.ensure_partitions($1)", [new Date(now).toISOString()]);
@@ -49,12 +65,20 @@ export class Postgres {
          order by 1`,
       [`%${month}`],
     );
-    return new Postgres(engine, rows.map(({ name }) => name).join(", "));
+    const queues = QUEUES.map((queue) => `pgmq.q_${queue}`);
+    return new Postgres(engine, [...rows.map(({ name }) => name), ...queues].join(", "));
   }
 
   /** Forgets everything, so that a seed finds the same as every other. */
   async empty(): Promise<void> {
-    await this.#engine.exec(`truncate ${this.#tables}`);
+    await this.#engine.exec(`truncate ${this.#tables} restart identity`);
+  }
+
+  /** What its clock says from now on, in milliseconds since 1970. */
+  async setClock(now: number): Promise<void> {
+    if (now === this.#now) return;
+    this.#now = now;
+    await this.query("select set_config('simulated.now', $1, false)", [String(now)]);
   }
 
   async query(
@@ -71,4 +95,8 @@ export class Postgres {
   async close(): Promise<void> {
     await this.#engine.close();
   }
+}
+
+function onVirtualClock(source: string): string {
+  return source.replaceAll("clock_timestamp()", "simulated.now()");
 }

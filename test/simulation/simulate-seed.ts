@@ -77,6 +77,7 @@ export async function simulateSeed(
       turns: clock.turns,
       "lives of shards": simulation.lives,
       "runs accepted": new Set(history.promised.flatMap(({ runs }) => runs)).size,
+      "events accepted and published later": history.accepted.size,
       "runs completed": recorded.runs.filter(({ state }) => state === "completed").length,
       "runs failed": recorded.runs.filter(({ state }) => state === "failed").length,
       "runs cancelled": recorded.runs.filter(({ state }) => state === "cancelled").length,

@@ -170,6 +170,7 @@ export class SimulatedDatabase {
       const answers: Rows[] = [];
       try {
         for (const { text, values, rowMode } of statements) {
+          await this.#postgres.setClock(this.#surroundings.clock.now);
           answers.push(await this.#postgres.query(text, values, rowMode));
         }
       } catch (error) {

@@ -3,15 +3,17 @@
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
 import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
+import { drainName } from "../../messages/drain-name.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
-import type { DatabaseConfig } from "../../database/connect.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
 import { forgetDefinitions } from "../../workers/definitions/definitions.ts";
+import type { Environment } from "../../workers/environment.ts";
+import { QueueDrain } from "../../workers/messages/queue-drain.ts";
 import { ApiTransport } from "./api-transport.ts";
 import { behave } from "./behaviour.ts";
 import { ClientProcess } from "./client-process.ts";
-import { EdgeWorker } from "./edge-worker.ts";
+import { EdgeWorker, namespaceOf } from "./edge-worker.ts";
 import { FAULTS, type FaultKind } from "./faults.ts";
 import { History } from "./history.ts";
 import { LimitChanger } from "./limit-changer.ts";
@@ -65,6 +67,8 @@ export interface SimulationOptions {
   print?: ((line: string) => void) | undefined;
 }
 
+type ObjectClass = new (context: DurableObjectState, environment: Environment) => unknown;
+
 let made = 0;
 
 export class Simulation {
@@ -113,15 +117,13 @@ export class Simulation {
       ...parts,
       random: this.#random.stream("database"),
     });
-    const configuration: DatabaseConfig = {
+    const environment: Environment = {
       DATABASE_URL: "postgres://simulated",
       LOG_LEVEL: print ? "debug" : "error",
+      DISPATCHER: namespaceOf((name) => this.#hostOf(name, DispatcherShard, environment)),
+      QUEUE_DRAIN: namespaceOf((name) => this.#hostOf(name, QueueDrain, environment)),
     };
-    this.#edge = new EdgeWorker(
-      surroundings,
-      (name) => this.#hostOf(name, configuration),
-      configuration,
-    );
+    this.#edge = new EdgeWorker(surroundings, environment);
     this.#network = new Network(
       surroundings,
       this.#weather,
@@ -208,14 +210,15 @@ export class Simulation {
     );
   }
 
-  #hostOf(name: string, configuration: DatabaseConfig): ObjectHost {
+  #hostOf(name: string, Class: ObjectClass, environment: Environment): ObjectHost {
     let host = this.#hosts.get(name);
     if (host === undefined) {
       const random = this.#random.stream("platform");
       const parts = { surroundings: this.#surroundings, weather: this.#weather, random };
       const make = (context: unknown): unknown =>
-        new DispatcherShard(context as DurableObjectState, configuration);
-      host = new ObjectHost(name, `shard${this.#hosts.size}`, make, parts);
+        new Class(context as DurableObjectState, environment);
+      const kind = Class === QueueDrain ? "drain" : "shard";
+      host = new ObjectHost(name, `${kind}${this.#hosts.size}`, make, parts);
       this.#hosts.set(name, host);
     }
     return host;
@@ -251,6 +254,7 @@ export class Simulation {
       weather: this.#weather,
       database: this.#database,
       host,
+      drain: this.#hosts.get(drainName({ queue: "events", partition: 0 })),
       links: this.#network.healthy,
       workers: running,
       join: () => this.#joinAnother(random),
@@ -303,8 +307,8 @@ export class Simulation {
     await clock.run(() => false, clock.now + RESTS_MS);
     this.rest = {
       connections: this.#database.held.length,
-      alarm: host?.disk.alarm,
-      isAwake: host?.life !== undefined,
+      alarm: [...this.#hosts.values()].find(({ disk }) => disk.alarm !== undefined)?.disk.alarm,
+      isAwake: [...this.#hosts.values()].some(({ life }) => life !== undefined),
       leases: host?.disk.count("attempt") ?? 0,
       holders: host?.disk.count("holder") ?? 0,
       deliveries: (host?.deliveries ?? 0) - before.deliveries,

@@ -73,6 +73,7 @@ const SHARD_FAULTS = {
   "shard crashed in mid-turn": 6,
   "shard crashed with a commit flying": 3,
   "shard evicted": 2,
+  "drain crashed": 3,
   "storage lost": 1,
   "alarm dropped": 0.5,
 } as const;
@@ -100,7 +101,12 @@ function roughShard(weather: Weather, random: Random): Weather {
   return {
     ...weather,
     alarms: { lateMs: [0, random.pick([50, 3_000])], repeats: 0.1 },
-    shard: { hopMs: [0, 20], coldStartMs: [2, 400], durableMs: [0, random.pick([10, 200])] },
+    shard: {
+      hopMs: [0, 20],
+      coldStartMs: [2, 400],
+      durableMs: [0, random.pick([10, 200])],
+      troubles: { overloaded: random.pick([0, 0.1, 0.4]), "answer lost": random.pick([0, 0.1]) },
+    },
   };
 }
 

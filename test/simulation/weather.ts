@@ -29,6 +29,13 @@ export type CallTrouble =
   /** The edge Worker's isolate dies under it. */
   | "isolate died";
 
+/** What can become of a call of an object. */
+export type ObjectTrouble =
+  /** The platform refuses it: the object has too many. */
+  | "overloaded"
+  /** It is done, and the way back breaks. */
+  | "answer lost";
+
 /** How probable each trouble is; that nothing goes wrong is the rest. */
 export type Troubles<Trouble extends string> = { [Key in Trouble]?: number };
 
@@ -43,7 +50,12 @@ export interface Weather {
   };
   api: { latencyMs: Span; troubles: Troubles<CallTrouble> };
   alarms: { lateMs: Span; repeats: number };
-  shard: { hopMs: Span; coldStartMs: Span; durableMs: Span };
+  shard: {
+    hopMs: Span;
+    coldStartMs: Span;
+    durableMs: Span;
+    troubles: Troubles<ObjectTrouble>;
+  };
 }
 
 /** A good day: what the promises about time are made for. */
@@ -53,6 +65,6 @@ export function calmWeather(): Weather {
     database: { latencyMs: [1, 5], isDown: false, openFailures: 0, troubles: {} },
     api: { latencyMs: [1, 5], troubles: {} },
     alarms: { lateMs: [0, 20], repeats: 0 },
-    shard: { hopMs: [0, 3], coldStartMs: [2, 30], durableMs: [0, 6] },
+    shard: { hopMs: [0, 3], coldStartMs: [2, 30], durableMs: [0, 6], troubles: {} },
   };
 }

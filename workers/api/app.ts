@@ -17,6 +17,7 @@ import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
 import { filters } from "./filters.ts";
 import { limits } from "./limits.ts";
+import { messages } from "./messages.ts";
 import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
@@ -92,6 +93,7 @@ app.use("/api/v1/*", async (context, next) => {
 app.use("/api/v1/*", refuseUnknown, readBody);
 const resources = [
   workflows,
+  limits,
   filters,
   limits,
   notifications,
@@ -100,6 +102,7 @@ const resources = [
   cancellations,
   replays,
   events,
+  messages,
   webhooks,
   shards,
   workers,

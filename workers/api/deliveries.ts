@@ -17,7 +17,7 @@ import { RefusedDelivery, unverified } from "../webhooks/refused-delivery.ts";
 import { verify } from "../webhooks/verify.ts";
 import { nameParameters } from "./fields.ts";
 import { answers } from "./openapi.ts";
-import { publishEvents } from "./publish.ts";
+import { publishOrAccept } from "./publish.ts";
 import { deliveryParameters, receivedDeliverySchema } from "./webhook-schemas.ts";
 
 /** No tenant has it. */
@@ -96,7 +96,8 @@ async function answer(
   if (challenge !== undefined) return context.json({ challenge }, 200);
   const event = await eventOf(delivery);
   const bodyBytes = JSON.stringify(event).length;
-  const [published] = await publishEvents(context.env, tenant, [event], bodyBytes);
+  const { log } = context.var;
+  const [published] = await publishOrAccept(context.env, { tenant, bodyBytes, log }, [event]);
   if (published === undefined) throw new Error("A publication of one event published none");
   // Slack shows whatever a command is answered, and takes an answer to a click for an instruction.
   const isShown = delivery.definition.provider === "slack" && isForm(delivery.headers);

@@ -27,7 +27,7 @@ import {
 } from "./filter-schemas.ts";
 import { answers, BODY_PROBLEMS, json, optionalJson, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
-import { publishEvents, type ToPublish } from "./publish.ts";
+import { publishEvents, publishOrAccept, type ToPublish } from "./publish.ts";
 import {
   publishedEventSchema,
   publishedEventsSchema,
@@ -48,6 +48,7 @@ const publish = createRoute({
     {
       200: ["The event that had this idempotency key", publishedEventSchema],
       201: ["Published", publishedEventSchema],
+      202: ["Accepted: it is durable, and will be published", publishedEventSchema],
     },
     [...BODY_PROBLEMS, "too_many_matches", "overloaded"],
   ),
@@ -61,11 +62,13 @@ const publishMany = createRoute({
   summary: "Publish up to 1,000 events",
   description: "All or none. In the order given.",
   request: { body: json(publishEventsSchema) },
-  responses: answers({ 201: ["Published", publishedEventsSchema] }, [
-    ...BODY_PROBLEMS,
-    "too_many_matches",
-    "overloaded",
-  ]),
+  responses: answers(
+    {
+      201: ["Published", publishedEventsSchema],
+      202: ["Accepted: they are durable, and will be published", publishedEventsSchema],
+    },
+    [...BODY_PROBLEMS, "too_many_matches", "overloaded"],
+  ),
 });
 
 const list = createRoute({
@@ -126,17 +129,16 @@ const replayMany = createRoute({
 
 export const events = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(publish, async (context) => {
-    const { tenant, bodyBytes } = context.var;
-    const asked = [context.req.valid("json")];
-    const [event] = await publishEvents(context.env, tenant, asked, bodyBytes);
+    const [event] = await publishOrAccept(context.env, context.var, [context.req.valid("json")]);
     if (event === undefined) throw new Error("A publication of one event published none");
+    if (event.accepted) return context.json(event, 202);
     return event.created ? context.json(event, 201) : context.json(event, 200);
   })
   .openapi(publishMany, async (context) => {
     const { events: asked } = context.req.valid("json");
-    const { tenant, bodyBytes } = context.var;
-    const published = await publishEvents(context.env, tenant, asked, bodyBytes);
-    return context.json({ events: published }, 201);
+    const published = await publishOrAccept(context.env, context.var, asked);
+    const isAccepted = published.some(({ accepted }) => accepted);
+    return context.json({ events: published }, isAccepted ? 202 : 201);
   })
   .openapi(replayMany, async (context) => {
     const { filter, cursor, idempotencyKey } = context.req.valid("json");

@@ -10,7 +10,8 @@ import type { Definitions } from "../definitions/definitions.ts";
 import { startRow } from "../definitions/start-row.ts";
 import type { AppTypes } from "../environment.ts";
 import { matchEvent } from "../matching/match-event.ts";
-import { type Started, startAtShard } from "../shard-calls.ts";
+import { accept, acceptedEvent } from "../messages/accept-events.ts";
+import { refuseStart, type Started, startAtShard, tryToStart } from "../shard-calls.ts";
 import { ProblemError } from "./problems.ts";
 
 /** An event to be published; `replayOf`: the one that it repeats. */
@@ -25,17 +26,38 @@ export async function publishEvents(
   asked: ToPublish[],
   bytes: number,
 ): Promise<PublishedEvent[]> {
-  const started = await startAtShard(env, tenant, (definitions): StartCall => {
+  return publishedEvents(await startAtShard(env, tenant, callOf(asked, bytes)));
+}
+
+/** The same; those that the shard can't take now are accepted, and published when it can. */
+export async function publishOrAccept(
+  env: AppTypes["Bindings"],
+  { tenant, bodyBytes, log }: Pick<AppTypes["Variables"], "tenant" | "bodyBytes" | "log">,
+  asked: ToPublish[],
+): Promise<PublishedEvent[]> {
+  const result = await tryToStart(env, tenant, callOf(asked, bodyBytes));
+  if (result.kind === "started") return publishedEvents(result);
+  if (result.kind === "refused") return refuseStart(result);
+  return await accept(env, log, tenant, result.call.events);
+}
+
+function callOf(asked: ToPublish[], bytes: number): (definitions: Definitions) => StartCall {
+  return (definitions) => {
     const call: StartCall = { events: [], runs: [], bytes };
     for (const event of asked) addEvent(call, event, definitions);
     return call;
-  });
-  return publishedEvents(started);
+  };
 }
 
-function addEvent(call: StartCall, event: ToPublish, definitions: Definitions): void {
+/** `known`: of an event that has its id, because it was accepted as a message. */
+export function addEvent(
+  call: StartCall,
+  event: ToPublish,
+  definitions: Definitions,
+  known?: { id: string; q: true },
+): void {
   const { key, scope, payload = null, metadata = {} } = event;
-  const id = newId();
+  const id = known?.id ?? newId();
   const { starts, failures } = matchEvent(
     { id, key, scope, payload, metadata },
     definitions.triggers,
@@ -61,6 +83,7 @@ function addEvent(call: StartCall, event: ToPublish, definitions: Definitions): 
     ro: event.replayOf,
     c: definitions.awaited.get(key),
     l: definitions.lookedBackAt.has(key) ? true : undefined,
+    ...(known && { q: known.q }),
     ...(failures.length > 0 && {
       f: failures.map(({ filter, error }) => ({ f: filter, e: error })),
     }),
@@ -83,6 +106,7 @@ function publishedEvents({ call, outcome }: Started): PublishedEvent[] {
   return call.events.map(({ id, r: started }) => {
     const existing = outcome.events[id];
     if (existing === undefined || existing === "stale") return { id, created: true, runs: started };
-    return { id: existing.id, created: false, runs: existing.runs ?? [] };
+    // One that waits to be published has no runs yet.
+    return acceptedEvent(id, existing);
   });
 }

@@ -32,7 +32,14 @@ export const publishEventsSchema = z
   .openapi("PublishEvents");
 
 export const publishedEventSchema = z
-  .object({ id, created: z.boolean(), runs: z.array(runId) })
+  .object({
+    id,
+    created: z.boolean(),
+    runs: z.array(runId),
+    accepted: z.literal(true).exactOptional().openapi({
+      description: "It is durable, and waits to be published: what it starts is not known yet.",
+    }),
+  })
   .openapi("PublishedEvent") satisfies z.ZodType<http.PublishedEvent>;
 
 export const publishedEventsSchema = z

@@ -1,17 +1,40 @@
 /**
  * The duties of the clock, once a minute: partitions ahead of time, expired idempotency keys, and a
- * nudge to every shard that has tasks or due timers. The only poll in the system: one query for all tenants.
+ * nudge to every shard that has tasks or due timers, and to the broker of messages that nobody has taken. The
+ * only poll in the system: one query for all tenants.
  */
 import { queryOverHttp } from "../../database/connect.ts";
 import { runClockDuties } from "../../database/functions.ts";
-import { createLogger } from "../../telemetry/log.ts";
+import type { SentMessages } from "../../database/message-rows.ts";
+import { messageQueueOf, nudgeDrain } from "../../messages/choice.ts";
+import { createLogger, errorFields, type Logger } from "../../telemetry/log.ts";
 import type { Environment } from "../environment.ts";
 import { nudgeShards } from "../shard-calls.ts";
 
 export async function everyMinute(env: Environment): Promise<void> {
   const log = createLogger({}, env.LOG_LEVEL);
-  const { partitions, forgotten, busy } = await runClockDuties(queryOverHttp(env));
+  const messages = messageQueueOf(env);
+  const duties = await runClockDuties(queryOverHttp(env), messages.broker);
+  const { partitions, forgotten, busy, waiting } = duties;
   if (partitions > 0) log.info("partitions.created", { count: partitions });
-  await nudgeShards(env, log, busy);
+  await Promise.all([nudgeShards(env, log, busy), announceWaiting(env, log, waiting)]);
   log.debug("clock.ticked", { partitions, forgotten, nudged: busy.length });
+}
+
+/** What is in pgmq is its drains' whichever the broker is now: it may have been another. */
+async function announceWaiting(
+  env: Environment,
+  log: Logger,
+  waiting: SentMessages[],
+): Promise<void> {
+  const told = waiting.filter(({ tenant }) => tenant !== undefined);
+  const queues = new Set(
+    waiting.filter(({ tenant }) => tenant === undefined).map(({ queue }) => queue),
+  );
+  try {
+    await Promise.all([...queues].map((queue) => nudgeDrain(env, queue)));
+    if (told.length > 0) await messageQueueOf(env).announce(told);
+  } catch (error) {
+    log.warn("messages.not_announced", errorFields(error));
+  }
 }

@@ -25,6 +25,9 @@ export class DispatcherShard extends DurableObject<Env> {
   }
 }
 
+/** The other class that every Worker of ours has. */
+export class QueueDrain extends DurableObject<Env> {}
+
 let scheduledRuns = 0;
 
 export default {
