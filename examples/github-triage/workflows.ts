@@ -1,25 +1,27 @@
 /**
- * The two workflows. `github-triage` is a diamond for deliveries that carry text; `github-digest`
- * takes every other kind. Each step ends by writing one effect into the book, the outside world of
+ * The two workflows. Both listen to everything that GitHub sends, and their filters say which of them a
+ * delivery starts: `github-triage`, a diamond, if it carries text, else `github-digest`. Each step ends by writing one effect into the book, the outside world of
  * this demonstration, so that it can be counted how often what happened.
  */
 import { workflow } from "@skein/sdk";
 import { compareWithSeen, countKind, recordEffect } from "./book-client.ts";
-import { kindOf, readDeliveries } from "./deliveries.ts";
+import { kindOf } from "./deliveries.ts";
 import { estimateEffort } from "./effort.ts";
 import { writeReport } from "./report.ts";
 import { summarise } from "./summary.ts";
 import { deliverySchema, extractText, TEXT_KINDS } from "./text.ts";
 import { labelTopics } from "./topics.ts";
 
-const kinds = [...new Set(readDeliveries().map((delivery) => delivery.kind))];
-const otherKinds = kinds.filter((kind) => !TEXT_KINDS.includes(kind));
+const EVENTS = ["github:*"];
+/** Keys of deliveries that carry text: what the filters go by. */
+const withText = TEXT_KINDS.map((kind) => `github:${kind}`);
 
 const triage = workflow({
   name: "github-triage",
   description: "Labels a delivery's text, finds its near-duplicates and estimates its effort",
   input: deliverySchema,
-  on: { events: TEXT_KINDS.map((kind) => `github:${kind}`) },
+  on: { events: EVENTS },
+  filters: [{ expression: "event.key in payload", payload: withText }],
 });
 
 const extract = triage.step("extract", {
@@ -82,7 +84,8 @@ const digest = workflow({
   name: "github-digest",
   description: "Says a delivery in one sentence and counts its kind",
   input: deliverySchema,
-  on: { events: otherKinds.map((kind) => `github:${kind}`) },
+  on: { events: EVENTS },
+  filters: [{ expression: "!(event.key in payload)", payload: withText }],
 });
 
 const summary = digest.step("summarise", {

@@ -2,10 +2,15 @@
 import { expect, test } from "vitest";
 import { readDeliveries } from "../../examples/github-triage/deliveries.ts";
 import { GITHUB_WEBHOOK, signDelivery } from "../../examples/github-triage/github.ts";
+import { TEXT_KINDS } from "../../examples/github-triage/text.ts";
 import { githubDigest, githubTriage } from "../../examples/github-triage/workflows.ts";
 import type { PublishEvent } from "../../protocol/http.ts";
+import { newId } from "../../protocol/ids.ts";
+import { FilterSet } from "../../workers/matching/filter-set.ts";
+import { compileTriggers, matchEvent } from "../../workers/matching/match-event.ts";
 import { eventOf } from "../../workers/webhooks/delivery-event.ts";
 import { withDefaults } from "../../workers/webhooks/providers.ts";
+import { filterRow } from "../support/filter-row.ts";
 import { encode } from "../../workers/webhooks/signatures.ts";
 import { verify } from "../../workers/webhooks/verify.ts";
 
@@ -33,12 +38,25 @@ test("every real delivery is verified with the secret it was signed with, and no
   }
 });
 
-test("every kind of delivery starts one of the two workflows, and only one", async () => {
-  const triaged = githubTriage.definition().events ?? [];
-  const digested = githubDigest.definition().events ?? [];
-  const keys = new Set((await eventsOf(1)).map(({ key }) => key));
-  expect(new Set([...triaged, ...digested])).toEqual(keys);
-  expect(triaged.length + digested.length).toBe(58);
+test("every kind of delivery starts one of the two workflows by its filter, and only one", async () => {
+  const listeners = [githubTriage, githubDigest].map((workflow) => {
+    const { name, events = [], filters = [] } = workflow.definition();
+    const rows = filters.map(({ expression, ...rest }) => filterRow(expression, rest));
+    return { name, events, filterSets: [new FilterSet(rows)] };
+  });
+  const triggers = compileTriggers(listeners);
+  const kinds = { "github-triage": new Set<string>(), "github-digest": new Set<string>() };
+  for (const { key, payload = null, metadata = {} } of await eventsOf(1)) {
+    const event = { id: newId(), key, payload, metadata };
+    const { starts, failures } = matchEvent(event, triggers);
+    expect(failures).toEqual([]);
+    expect(starts, key).toHaveLength(1);
+    kinds[starts[0]?.listener.name as keyof typeof kinds].add(key);
+  }
+  expect([...kinds["github-triage"]].toSorted()).toEqual(
+    TEXT_KINDS.map((kind) => `github:${kind}`).toSorted(),
+  );
+  expect(kinds["github-digest"].size).toBe(58 - TEXT_KINDS.length);
 });
 
 test("a delivery is another event in each round, and the same one when it is sent again", async () => {
