@@ -14,9 +14,10 @@ import { deliveryHeaderOf, secretHeadersOf } from "./providers.ts";
 import { RefusedDelivery } from "./refused-delivery.ts";
 import { digests, encode, encodeBase64Url } from "./signatures.ts";
 
-/** Texts kept compiled by an isolate: 10 KB each. */
-const MAX_TEXTS = 500;
-const texts = new ExpressionCache(DELIVERY_TEXT, MAX_TEXTS);
+/** Expressions that an isolate keeps compiled, and characters of them: 6 MB at most of its 128. */
+const MAX_COMPILED = 500;
+const MAX_CHARACTERS = 200_000;
+const texts = new ExpressionCache(DELIVERY_TEXT, MAX_COMPILED, { characters: MAX_CHARACTERS });
 
 export interface VerifiedDelivery {
   webhook: string;
