@@ -14,15 +14,21 @@ export type HmacAlgorithm = (typeof HMAC_ALGORITHMS)[number];
 export const HMAC_ENCODINGS = ["hex", "base64"] as const;
 export type HmacEncoding = (typeof HMAC_ENCODINGS)[number];
 
+/** How a secret is written: its letters are the key, or they are base64, perhaps behind `whsec_`. */
+export const SECRET_ENCODINGS = ["text", "base64"] as const;
+export type SecretEncoding = (typeof SECRET_ENCODINGS)[number];
+
 /** How a sender of the provider `hmac` signs. */
 export interface HmacSignature {
-  /** The header with the signature. */
+  /** The header with the signature, or several of them with spaces between. */
   header: string;
   /** Default `sha256`. */
   algorithm?: HmacAlgorithm;
   /** Default `hex`. */
   encoding?: HmacEncoding;
-  /** What the header has before the signature, such as `sha256=`. Default nothing. */
+  /** Default `text`. */
+  secretEncoding?: SecretEncoding;
+  /** What the header has before each signature, such as `sha256=`. Default nothing. */
   prefix?: string;
   /** The header with the time of sending, in seconds or milliseconds since 1970. Default none. */
   timestampHeader?: string;

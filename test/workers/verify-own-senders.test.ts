@@ -82,6 +82,31 @@ describe("a sender of its own kind", () => {
     expect(await sign(signature, { ...headers, "x-id": "8" })).toEqual(refused("wrong_signature"));
   });
 
+  test("may sign with several secrets, or in several ways: the first few are looked at", async () => {
+    const made = hmac(SECRET, body);
+    const other = hmac("other", body);
+    const of = (...signatures: string[]) =>
+      sign({ prefix: "v1," }, { "x-sign": signatures.join(" ") });
+    expect(await of(`v1,${other}`, `v1,${made}`)).toEqual(VERIFIED);
+    expect(await of("v1a,x", `v1,${made}`)).toEqual(VERIFIED);
+    expect(await of(`v1,${other}`, "v1,x")).toEqual(refused("wrong_signature"));
+    const forged = Array.from({ length: 5 }, () => `v1,${other}`);
+    expect(await of(...forged, `v1,${made}`)).toEqual(refused("wrong_signature"));
+  });
+
+  test("is not verified by a secret that is not of its encoding, nor by what stands in for it", async () => {
+    const signature = { header: "x-sign", secretEncoding: "base64" } as const;
+    const of = (secret: string, key: string) =>
+      judge({ provider: "hmac", signature }, { headers: { "x-sign": hmac(key, body) }, body }, [
+        secret,
+      ]);
+    expect(await of("c2VjcmV0", "secret")).toEqual(VERIFIED);
+    expect(await of("c2VjcmV0", "c2VjcmV0")).toEqual(refused("wrong_signature"));
+    for (const key of ["not base64", "a secret that nobody has", ""]) {
+      expect(await of("not base64", key)).toEqual(refused("wrong_signature"));
+    }
+  });
+
   test("has its prefix, or is refused", async () => {
     const made = hmac(SECRET, body);
     expect(await sign({ prefix: "v1," }, { "x-sign": `v1,${made}` })).toEqual(VERIFIED);

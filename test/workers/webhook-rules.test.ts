@@ -39,6 +39,11 @@ const BAD: [PutWebhook, string, RegExp][] = [
   [{ provider: "api-key", headers: ["X-Api-Key"] }, "headers.0", /verification only/],
   [{ provider: "hmac", signature, headers: ["X-Sign"] }, "headers.0", /verification only/],
 ];
+const ENCODED: PutWebhook = {
+  provider: "hmac",
+  signature: { ...signature, secretEncoding: "base64" },
+  secrets: ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "c2VjcmV0", "not base64"],
+};
 const CONTENTS: [PutWebhook, RegExp][] = [
   [{ provider: "hmac", signature: { ...signature, content: "{id}" } }, /\{body\} once/],
   [{ provider: "hmac", signature: { ...signature, content: "{body}{body}" } }, /\{body\} once/],
@@ -46,6 +51,10 @@ const CONTENTS: [PutWebhook, RegExp][] = [
   [{ provider: "hmac", signature: { ...timed, content: "{body}" } }, /timestampHeader/],
   [{ provider: "hmac", signature: { ...signature, content: "{id}{body}" } }, /deliveryHeader/],
 ];
+
+test("a secret that is written in base64 may stand behind whsec_, and must be base64", () => {
+  expect(told(ENCODED)).toEqual(["secrets.2: must be base64, as secretEncoding says"]);
+});
 
 test.each([...BAD, ...CONTENTS.map(([of, why]) => [of, "signature.content", why] as const)])(
   "may not be %j: %s",

@@ -1,6 +1,7 @@
 /** Signatures that their providers, or the standards, have published: ours are the same. */
 import { describe, expect, test } from "vitest";
 import type { WebhookDefinition } from "../../protocol/webhook-bodies.ts";
+import { makeSecret, signedHeaders } from "../../workers/notifications/sign.ts";
 import { encode } from "../../workers/webhooks/signatures.ts";
 import { verify } from "../../workers/webhooks/verify.ts";
 
@@ -36,6 +37,28 @@ const VECTORS: Record<string, Vector> = {
     body: "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c",
     nowMs: 1_531_420_618_000,
   },
+  "Standard Webhooks": {
+    definition: {
+      provider: "hmac",
+      signature: {
+        header: "webhook-signature",
+        encoding: "base64",
+        secretEncoding: "base64",
+        prefix: "v1,",
+        timestampHeader: "webhook-timestamp",
+        content: "{id}.{timestamp}.{body}",
+      },
+      deliveryHeader: "webhook-id",
+    },
+    secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    headers: {
+      "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+      "webhook-timestamp": "1614265330",
+      "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    },
+    body: '{"test": 2432232314}',
+    nowMs: 1_614_265_330_000,
+  },
   "RFC 4231, SHA-256": {
     ...RFC,
     definition: { provider: "hmac", signature: { header: "signature" } },
@@ -67,11 +90,27 @@ describe.each(Object.entries(VECTORS))("the signature of %s", (_who, vector) => 
   });
 
   test("is not that of another secret, or another body", async () => {
-    for (const other of [{ secret: `${vector.secret}.` }, { body: `${vector.body} ` }]) {
+    const secret = vector.secret.replace(/.$/, "A");
+    for (const other of [{ secret }, { body: `${vector.body} ` }]) {
       expect(await judge({ ...vector, ...other })).toEqual({
         isVerified: false,
         code: "wrong_signature",
       });
     }
   });
+});
+
+test("Skein's own notifications are verified, by either secret while they are rotated", async () => {
+  const { definition } = VECTORS["Standard Webhooks"] ?? {};
+  if (definition === undefined) throw new Error("There is no such vector");
+  const secrets = [makeSecret(), makeSecret()];
+  const message = { id: "n-7", timestamp: 1_800_000_000, body: '{"text": "Grüße"}' };
+  const headers = await signedHeaders(secrets, message);
+  const nowMs = message.timestamp * 1_000;
+  for (const secret of secrets) {
+    const vector = { definition, secret, headers, body: message.body, nowMs };
+    expect(await judge(vector)).toMatchObject({ isVerified: true });
+    const moved = { ...headers, "webhook-id": "n-8" };
+    expect(await judge({ ...vector, headers: moved })).toMatchObject({ code: "wrong_signature" });
+  }
 });

@@ -3,6 +3,7 @@
  */
 import type { PutWebhook, WebhookProvider } from "../../protocol/webhook-bodies.ts";
 import { secretHeadersOf } from "../webhooks/providers.ts";
+import { keyOf } from "../webhooks/signatures.ts";
 import { contentOf } from "../webhooks/signed-claims.ts";
 import type { Broken } from "./limit-rules.ts";
 
@@ -32,6 +33,9 @@ export function brokenInWebhook(webhook: PutWebhook): Broken[] {
   for (const [index, secret] of secrets.entries()) {
     if (provider === "basic" && !secret.includes(":")) {
       add(["secrets", index], "must be a user and a password, with a colon between them");
+    }
+    if (keyOf(secret, signature?.secretEncoding ?? "text") === undefined) {
+      add(["secrets", index], "must be base64, as secretEncoding says");
     }
   }
   const hidden = secretHeadersOf(webhook);

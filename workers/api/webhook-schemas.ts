@@ -29,7 +29,9 @@ const header = z
 
 const signature = z
   .strictObject({
-    header: header.openapi({ description: "The header with the signature." }),
+    header: header.openapi({
+      description: "The header with the signature, or several with spaces between.",
+    }),
     algorithm: z
       .enum(bodies.HMAC_ALGORITHMS)
       .exactOptional()
@@ -38,11 +40,15 @@ const signature = z
       .enum(bodies.HMAC_ENCODINGS)
       .exactOptional()
       .openapi({ description: "Default `hex`." }),
+    secretEncoding: z.enum(bodies.SECRET_ENCODINGS).exactOptional().openapi({
+      description:
+        "Whether a secret is the key, or base64 of it, perhaps behind `whsec_`. Default `text`.",
+    }),
     prefix: z
       .string()
       .max(MAX_NAME_LENGTH)
       .exactOptional()
-      .openapi({ description: "What stands before it, such as `sha256=`. Default nothing." }),
+      .openapi({ description: "What stands before each, such as `sha256=`. Default nothing." }),
     timestampHeader: header.exactOptional().openapi({
       description: "The header with the time of sending, in seconds or milliseconds since 1970.",
     }),

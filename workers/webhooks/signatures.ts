@@ -3,7 +3,7 @@
  * or by how much of a guess is right.
  */
 import { MAX_WEBHOOK_SECRETS } from "../../protocol/limits.ts";
-import type { HmacAlgorithm, HmacEncoding } from "../../protocol/webhook-bodies.ts";
+import type { HmacAlgorithm, HmacEncoding, SecretEncoding } from "../../protocol/webhook-bodies.ts";
 
 /** Not shared with another thread: what the platform's cryptography takes. */
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -21,30 +21,35 @@ const HASHES: Record<HmacAlgorithm, string> = {
 };
 
 /** Stands in for secrets that are not there. What it signs is thrown away. */
-const DECOY = "a secret that nobody has";
+const DECOY = encode("a secret that nobody has");
+
+/** The key that a secret is; undefined when it is not of the encoding. */
+export function keyOf(secret: string, encoding: SecretEncoding): Bytes | undefined {
+  return encoding === "text" ? encode(secret) : decodeBase64(secret.replace(/^whsec_/, ""));
+}
 
 /**
- * The content signed with each secret. As many signatures are made as there may be secrets, so that the
+ * The content signed with each key. As many signatures are made as there may be secrets, so that the
  * time it takes says nothing of how many there are, or whether there is a webhook at all.
  */
 export async function sign(
   algorithm: HmacAlgorithm,
-  secrets: readonly string[],
+  keys: readonly Bytes[],
   content: Bytes,
 ): Promise<Uint8Array[]> {
   const decoys = Array.from({ length: MAX_WEBHOOK_SECRETS }, () => DECOY);
-  const keys = [...secrets, ...decoys].slice(0, Math.max(secrets.length, MAX_WEBHOOK_SECRETS));
-  const made = await Promise.all(keys.map((secret) => signOne(algorithm, secret, content)));
-  return made.slice(0, secrets.length);
+  const all = [...keys, ...decoys].slice(0, Math.max(keys.length, MAX_WEBHOOK_SECRETS));
+  const made = await Promise.all(all.map((key) => signOne(algorithm, key, content)));
+  return made.slice(0, keys.length);
 }
 
 async function signOne(
   algorithm: HmacAlgorithm,
-  secret: string,
+  bytes: Bytes,
   content: Bytes,
 ): Promise<Uint8Array> {
   const how = { name: "HMAC", hash: HASHES[algorithm] };
-  const key = await crypto.subtle.importKey("raw", encode(secret), how, false, ["sign"]);
+  const key = await crypto.subtle.importKey("raw", bytes, how, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, content));
 }
 

@@ -24,7 +24,7 @@ export interface Claim {
   sentAtMs: number | "missing_timestamp" | "not_signed";
 }
 
-/** Signatures of one header: Stripe sends one for each secret that it knows while they are rotated. */
+/** Signatures of one header: a sender makes one with each secret that it has while they are rotated. */
 const MAX_SIGNATURES = 5;
 
 /** From here on a time in digits is in milliseconds: in seconds it would be the year 5138. */
@@ -40,14 +40,16 @@ export function claimOfHmac(
   const given = headers.get(signature.header);
   const idHeader = deliveryHeaderOf(definition);
   const id = idHeader === undefined ? "" : (headers.get(idHeader) ?? "");
-  const bytes = given?.startsWith(prefix)
-    ? decode(given.slice(prefix.length), encoding)
-    : undefined;
+  const signatures = (given ?? "")
+    .split(" ")
+    .filter((text) => text.startsWith(prefix))
+    .slice(0, MAX_SIGNATURES)
+    .map((text) => decode(text.slice(prefix.length), encoding))
+    .filter((bytes) => bytes !== undefined);
   return {
     algorithm,
     content: fill(contentOf(signature), { timestamp: timestamp ?? "", id }, body),
-    signatures:
-      bytes !== undefined ? [bytes] : given === null ? "missing_signature" : "malformed_signature",
+    signatures: signatures.length > 0 ? signatures : whyNone(given),
     sentAtMs: timestamp === undefined ? "not_signed" : momentOf(timestamp),
   };
 }
@@ -70,14 +72,13 @@ export function claimOfStripe({ headers, body }: Delivery): Claim {
   return {
     algorithm: "sha256",
     content: fill("{timestamp}.{body}", { timestamp: timestamp ?? "", id: "" }, body),
-    signatures:
-      signatures.length > 0
-        ? signatures
-        : given === null
-          ? "missing_signature"
-          : "malformed_signature",
+    signatures: signatures.length > 0 ? signatures : whyNone(given),
     sentAtMs: momentOf(timestamp),
   };
+}
+
+function whyNone(given: string | null): "missing_signature" | "malformed_signature" {
+  return given === null ? "missing_signature" : "malformed_signature";
 }
 
 function momentOf(timestamp: string | null): number | "missing_timestamp" {

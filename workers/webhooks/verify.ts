@@ -13,6 +13,7 @@ import {
   encode,
   encodeBase64Url,
   isAnyOf,
+  keyOf,
   sign,
 } from "./signatures.ts";
 import { type Claim, claimOfHmac, claimOfStripe, type Delivery } from "./signed-claims.ts";
@@ -50,12 +51,15 @@ export async function verify(
 const NOBODY: Verifier = { definition: { provider: "github" }, secrets: [] };
 
 async function verifySignature(
-  { toleranceMs = DEFAULT_TOLERANCE_MS }: WebhookDefinition,
+  { toleranceMs = DEFAULT_TOLERANCE_MS, signature }: WebhookDefinition,
   secrets: readonly string[],
   { algorithm, content, signatures, sentAtMs }: Claim,
   nowMs: number,
 ): Promise<Verdict> {
-  const made = await sign(algorithm, secrets, content);
+  const keys = secrets
+    .map((secret) => keyOf(secret, signature?.secretEncoding ?? "text"))
+    .filter((key) => key !== undefined);
+  const made = await sign(algorithm, keys, content);
   const [fingerprint = new Uint8Array()] = await digests([content]);
   const isRight = isAnyOf(made, Array.isArray(signatures) ? signatures : []);
   if (!Array.isArray(signatures)) return refused(signatures);
