@@ -30,6 +30,3 @@ create table v1.task_wait (
   met integer not null default 0,
   found jsonb not null default '[]'
 ) partition by range (task_id);
---> statement-breakpoint
--- Events of a key, the latest first, for waits that look back.
-create index if not exists event_by_key on v1.event (tenant_id, key, id);

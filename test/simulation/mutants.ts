@@ -88,7 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "migrations/functions/start_runs.sql",
     from: "case when x.ru is null then cardinality(d.parents)",
     to: "case when x.ru is null then greatest(cardinality(d.parents) - 1, least(cardinality(d.parents), 1))",
-    foundBy: ["no step starts before its parents have completed"],
+    foundBy: ["no step starts before its parents have completed, or are skipped"],
     theme: "calm",
   },
   {
@@ -227,6 +227,22 @@ export const MUTANTS: readonly Mutant[] = [
     to: "permits.closedUntil = now + 0 * (unknownMs ?? 0);",
     foundBy: ["no limit is exceeded"],
     theme: "limits",
+  },
+  {
+    name: "a task that is skipped is given to a worker all the same",
+    file: "durable-objects/shard-gates.ts",
+    from: `        this.#skip(task, verdict.why);
+        return false;`,
+    to: `        this.#skip(task, verdict.why);
+        return true;`,
+    foundBy: ["what is skipped runs nowhere, and only what is to be skipped is"],
+  },
+  {
+    name: "a wait that looks back does so at nothing",
+    file: "migrations/functions/begin_waits.sql",
+    from: "where d.gate->'wait'->'conditions' @? '$[*].withinMs'",
+    to: "where false",
+    foundBy: ["an event that was accepted in time is not missed by a wait, and no other ends it"],
   },
 ];
 

@@ -82,12 +82,30 @@ export interface RecordedStep {
   retry: RetryPolicy | null;
 }
 
+/** What a task has waited for. */
+export interface RecordedWait {
+  task: string;
+  beganAt: number;
+  endedAt: number | null;
+  isMet: boolean | null;
+  /** Those that have met its conditions. */
+  events: string[];
+}
+
+export interface RecordedEvent {
+  id: string;
+  key: string;
+  label: string;
+}
+
 export interface Recorded {
   runs: RecordedRun[];
   attempts: RecordedAttempt[];
   children: RecordedChild[];
   lines: RecordedLine[];
   steps: RecordedStep[];
+  waits: RecordedWait[];
+  events: RecordedEvent[];
   /** Rows that stand only while tasks are on their way. */
   handouts: number;
   queued: number;
@@ -160,6 +178,16 @@ export async function readRecorded(postgres: Postgres): Promise<Recorded> {
       `select version_id as version, step, name, action, parents, timeout_ms as "timeoutMs", kind,
               schedule_timeout_ms::float8 as "scheduleTimeoutMs", compensates, retry
          from v1.dag order by 1, 2`,
+    ),
+    waits: await rowsOf(
+      postgres,
+      `select task_id as task, ${ms("began_at")} as "beganAt", ${ms("ended_at")} as "endedAt", is_met as "isMet",
+              jsonb_path_query_array(found, '$[*].event.id') as events
+         from v1.task_wait order by 1`,
+    ),
+    events: await rowsOf(
+      postgres,
+      "select id, key, metadata->>'label' as label from v1.event order by id",
     ),
     handouts: count?.handouts ?? 0,
     queued: count?.queued ?? 0,

@@ -4,6 +4,7 @@
  */
 import { FAULTS, type FaultKind } from "./faults.ts";
 import type { BehaviourKind } from "./behaviour.ts";
+import { drawGate, type GatePlan } from "./gate-plans.ts";
 import { drawKnobs, type Knobs } from "./knobs.ts";
 import {
   type ChangePlan,
@@ -35,6 +36,8 @@ export interface StepPlan {
   slots: number;
   /** It needs a worker of zone `ZONE`. */
   isZoned: boolean;
+  /** What it passes before it runs; undefined: nothing. */
+  gate: GatePlan | undefined;
 }
 
 export interface BackoffPlan {
@@ -115,6 +118,9 @@ const SCHEDULE_TIMEOUT_MS: Span = [2_000, 20_000];
 const INITIAL_BACKOFF_MS: Span = [10, 2_000];
 const CANCEL_AFTER_MS: Span = [0, 15_000];
 
+/** In how many seeds steps have conditions and waits. */
+const HAS_GATES = 0.3;
+
 const EVENT_KEYS = ["parcel:sent", "parcel:lost"] as const;
 
 /** The plan of a workflow's step; undefined for what undoes one, or sees to a failed run. */
@@ -138,7 +144,9 @@ export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   const limits = random.stream("limits");
   const hasLimits = limits.chance(theme.limits);
   const drawnWorkflows = drawWorkflows(random.stream("workflows"), theme);
-  const workflows = hasLimits ? limitAll(drawnWorkflows, limits, theme) : drawnWorkflows;
+  const limitedWorkflows = hasLimits ? limitAll(drawnWorkflows, limits, theme) : drawnWorkflows;
+  const gates = random.stream("gates");
+  const workflows = gates.chance(HAS_GATES) ? gateAll(limitedWorkflows, gates) : limitedWorkflows;
   return {
     seed,
     theme: name,
@@ -221,7 +229,15 @@ function drawPolicy(random: Random, theme: Theme): Omit<StepPlan, "name" | "pare
     limits: [],
     slots: 1,
     isZoned: false,
+    gate: undefined,
   };
+}
+
+function gateAll(plans: WorkflowPlan[], random: Random): WorkflowPlan[] {
+  return plans.map((plan) => ({
+    ...plan,
+    steps: plan.steps.map((step) => ({ ...step, gate: drawGate(random, EVENT_KEYS) })),
+  }));
 }
 
 function drawWorkers(random: Random, workflows: WorkflowPlan[], theme: Theme): WorkerPlan[] {

@@ -9,6 +9,7 @@ import { workflow, type Workflow } from "../../sdk/workflow.ts";
 import type { TaskContext } from "../../sdk/context.ts";
 import type { ApiTransport } from "./api-transport.ts";
 import { type NeedPlan, needsOf, optionsOf, STORED_RATE, type StoredPlan } from "./limit-plans.ts";
+import { gateOptions } from "./gate-plans.ts";
 import { type WorkerPlan, type WorkflowPlan, ZONE } from "./scenario.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 
@@ -145,6 +146,7 @@ export class WorkerProcess extends SimulatedProcess {
         scheduleTimeout: step.scheduleTimeoutMs,
         limits: step.limits.map(optionsOf),
         slots: step.slots,
+        ...gateOptions(step.gate),
         ...(step.isZoned && { labels: { zone: { value: ZONE, isRequired: true } } }),
         run,
         compensate: step.isUndone ? { ...policy, run } : undefined,

@@ -20,6 +20,7 @@ import {
   retriesWait,
   waitingHandlersAreToldTheTruth,
 } from "./failure.ts";
+import { eventsInTimeCount, skipsAreAsPlanned, waitsAreKept } from "./gates.ts";
 import { limitsAreKept, ratesAreKept, tasksGoWhereTheyMay } from "./limits.ts";
 import { linesAreTheirAttempts } from "./logs.ts";
 import { onlyTheDoomedAreCancelled, parentsComeFirst, runsEndAsTheirTasks } from "./order.ts";
@@ -53,6 +54,9 @@ export const CHECKS: readonly Check[] = [
   parentsComeFirst,
   runsEndAsTheirTasks,
   onlyTheDoomedAreCancelled,
+  skipsAreAsPlanned,
+  waitsAreKept,
+  eventsInTimeCount,
   retriesAreCounted,
   retriesWait,
   failedRunsUnwind,

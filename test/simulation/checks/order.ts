@@ -4,7 +4,7 @@ import type { RecordedRun } from "../record.ts";
 import { type Check, isFinishedTask, isSame, type TaskOfStep, tasksOf } from "./check.ts";
 
 export const parentsComeFirst: Check = {
-  name: "no step starts before its parents have completed",
+  name: "no step starts before its parents have completed, or are skipped",
   find: (evidence) => {
     const { history, at } = evidence;
     const tasks = tasksOf(evidence);
@@ -15,6 +15,7 @@ export const parentsComeFirst: Check = {
         ({ run, step }) => run === execution.run && task?.plan.parents.includes(step),
       );
       return parents.flatMap((parent) => {
+        if (parent.state === "skipped" && !(parent.plan.name in execution.parents)) return [];
         const [ran] = history.ledger.of({ task: parent.id, attempt: parent.attempt });
         const isFirst =
           parent.state === "completed" &&
@@ -60,7 +61,9 @@ function isEndOf({ state, failed, error }: RecordedRun, tasks: TaskOfStep[]): bo
     return error !== null && !isLate && isCounted;
   }
   if (ownFailures !== Number(isLate)) return false;
-  if (state === "completed") return tasks.every((task) => task.state === "completed");
+  if (state === "completed") {
+    return tasks.every((task) => task.state === "completed" || task.state === "skipped");
+  }
   return isLate || failures.some(({ plan }) => plan.kind === "step");
 }
 
