@@ -34,6 +34,7 @@ const LOOK_EVERY_MS = 50;
 
 const KEY = "chaos:event";
 const FILLER_KEY = "chaos:filler";
+const LISTENER = "chaos-listener";
 
 export interface EventsOutcome {
   events: number;
@@ -153,6 +154,7 @@ export async function playEvents(
   }
   const found = await world.read((history) => history.events(KEY));
   const left = await world.read((history) => history.messages());
+  await world.client.runs.cancelMany({ workflow: LISTENER });
   return {
     events: storm.published.size,
     accepted: storm.accepted,
@@ -166,9 +168,9 @@ export async function playEvents(
   };
 }
 
-/** Nobody executes its runs: whether they are started is the question. */
+/** Nobody executes its runs, which are cancelled in the end: whether they are started is the question. */
 function listener() {
-  const listening = workflow({ name: "chaos-listener", on: { events: [KEY] } });
+  const listening = workflow({ name: LISTENER, on: { events: [KEY] } });
   listening.step("only", { run: () => null });
   return listening;
 }
