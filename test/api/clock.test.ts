@@ -15,7 +15,7 @@ beforeEach(async () => {
   await world.register({ name: "frail", steps: [{ name: "only", retries: 1, backoff }] });
 });
 
-/** Lets the clock tick; says which shards are nudged. Shards of other tests must not hear of it. */
+/** Lets the clock tick; says which shards are nudged. Shards and drains of other tests must not hear of it. */
 async function tick(fails: (shard: string) => boolean = () => false): Promise<string[]> {
   const nudged: string[] = [];
   const getByName = (shard: string) => ({
@@ -27,6 +27,7 @@ async function tick(fails: (shard: string) => boolean = () => false): Promise<st
   await everyMinute({
     ...world.env,
     DISPATCHER: { getByName } as unknown as Environment["DISPATCHER"],
+    QUEUE_DRAIN: { getByName: () => ({ nudge: () => Promise.resolve() }) },
   });
   return nudged;
 }

@@ -311,9 +311,9 @@ describe.each(inject("databases"))("messages on $name", (database) => {
     expect((await shard.commit({ events: [next] })).events).toEqual({});
   });
 
-  test.runIf(database.name === "Postgres")(
-    "two commits that take one message at once: one has the effect",
-    async () => {
+  // PGlite has one session, in which nobody waits for anybody.
+  if (database.name === "Postgres") {
+    test("two commits that take one message at once: one has the effect", async () => {
       const shard = await TestShard.create(pool);
       const workflow = await shard.register("one", { a: [] });
       const event = shard.event("x", { ik: "k" });
@@ -335,6 +335,6 @@ describe.each(inject("databases"))("messages on $name", (database) => {
       expect(
         await shard.rows("select from v1.workflow_run where event_id = $1", [event.id]),
       ).toHaveLength(1);
-    },
-  );
+    });
+  }
 });

@@ -290,12 +290,13 @@ describe("the drain", () => {
     const silent = { getByName: () => ({ nudge: () => Promise.resolve() }) };
     const DISPATCHER = silent as unknown as World["env"]["DISPATCHER"];
     await everyMinute({ ...world.env, DISPATCHER, QUEUE_DRAIN: { getByName } });
-    expect(nudged).toEqual(["events/0"]);
+    // Other tests of the same database may leave something in the other queue.
+    expect(nudged).toContain("events/0");
     await drain(world);
     nudged.length = 0;
     await world.sql("delete from pgmq.q_events");
     await everyMinute({ ...world.env, DISPATCHER, QUEUE_DRAIN: { getByName } });
-    expect(nudged).toEqual([]);
+    expect(nudged).not.toContain("events/0");
   });
 });
 

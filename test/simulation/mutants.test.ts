@@ -25,11 +25,12 @@ describe("the simulation finds that", () => {
 async function findersOf(mutant: Mutant): Promise<string[]> {
   const found = new Set<string>();
   const failures: string[] = [];
-  let seed = FIRST_SEED;
+  const first = mutant.firstSeed ?? FIRST_SEED;
+  let seed = first;
   const crew = new Crew({ threads: availableParallelism(), mutant });
   await crew.run(
     () => {
-      if (found.size > 0 || failures.length > 0 || seed >= FIRST_SEED + MAX_SEEDS) return undefined;
+      if (found.size > 0 || failures.length > 0 || seed >= first + MAX_SEEDS) return undefined;
       return { seed: seed++, theme: mutant.theme };
     },
     (outcome) => {

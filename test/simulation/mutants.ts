@@ -18,6 +18,8 @@ export interface Mutant {
   foundBy: string[];
   /** The kind of bad day that finds it soonest. */
   theme?: ThemeName;
+  /** Where to begin, for one that few days find: there is one within a hundred. Default 1. */
+  firstSeed?: number;
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -227,6 +229,7 @@ export const MUTANTS: readonly Mutant[] = [
     to: "permits.closedUntil = now + 0 * (unknownMs ?? 0);",
     foundBy: ["no limit is exceeded"],
     theme: "limits",
+    firstSeed: 215,
   },
   {
     name: "a task that is skipped is given to a worker all the same",
