@@ -2,8 +2,6 @@
  * Events: what is published starts runs, in the same commit. And those that were: lists, one, and again.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import { queryOverHttp } from "../../database/connect.ts";
-import { claimKey } from "../../database/idempotency.ts";
 import {
   findEvents,
   listEvents,
@@ -12,9 +10,9 @@ import {
   readOriginalEvents,
 } from "../../database/read-events.ts";
 import { connectReads } from "../../database/reads.ts";
-import { newId } from "../../protocol/ids.ts";
-import { MAX_BODY_BYTES, MAX_BY_FILTER } from "../../protocol/limits.ts";
+import { MAX_BY_FILTER } from "../../protocol/limits.ts";
 import type { AppTypes } from "../environment.ts";
+import { idOfFirstCall, takeFitting } from "./by-filter.ts";
 import { pageOf } from "./fields.ts";
 import {
   eventSchema,
@@ -146,13 +144,15 @@ export const events = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { tenant } = context.var;
     const reads = connectReads(env);
     const [after, ofFirstCall] = cursor?.split("/") ?? [];
-    const before = ofFirstCall ?? (await idOfFirstCall(env, tenant, idempotencyKey));
+    const before =
+      ofFirstCall ??
+      (await idOfFirstCall(env, tenant, { kind: "event_replay", key: idempotencyKey }));
     const found = await findEvents(reads, tenant, filter, {
       before,
       after,
       limit: MAX_BY_FILTER + 1,
     });
-    const taken = takeFitting(found);
+    const taken = takeFitting(found, ({ bytes }) => bytes);
     const last = taken.at(-1);
     if (last === undefined) return context.json({ events: [], nextCursor: null }, 201);
     const originals = await readOriginalEvents(
@@ -208,31 +208,6 @@ function repeated(
     ...(scope !== null && { scope }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
   };
-}
-
-/** As many as one call may publish, and one at least. */
-function takeFitting<Found extends { bytes: number }>(found: Found[]): Found[] {
-  let bytes = 0;
-  const tooMany = found.findIndex((event, index) => {
-    bytes += event.bytes;
-    return index > 0 && bytes > MAX_BODY_BYTES;
-  });
-  return found.slice(0, tooMany === -1 ? MAX_BY_FILTER : Math.min(tooMany, MAX_BY_FILTER));
-}
-
-/**
- * An id above those of all events that were published before the first of a row of calls: only those are
- * replayed, so that no replay is replayed in turn. A repeated call learns it by its key.
- */
-async function idOfFirstCall(
-  env: AppTypes["Bindings"],
-  tenant: string,
-  key: string | undefined,
-): Promise<string> {
-  const id = newId();
-  if (key === undefined) return id;
-  const claim = { kind: "event_replay", key, id, at: Date.now() };
-  return await claimKey(queryOverHttp(env), tenant, claim);
 }
 
 export function refuseUnknownEvent(id: string): never {

@@ -3,8 +3,6 @@
  * it repeats. The original stays as it is.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import { queryOverHttp } from "../../database/connect.ts";
-import { claimKey } from "../../database/idempotency.ts";
 import {
   findFinishedRuns,
   type FinishedRun,
@@ -15,21 +13,19 @@ import {
 } from "../../database/read-originals.ts";
 import { connectReads, type Reads } from "../../database/reads.ts";
 import type { ReplayRun } from "../../protocol/http.ts";
-import { newId } from "../../protocol/ids.ts";
-import { MAX_BODY_BYTES, MAX_BY_FILTER } from "../../protocol/limits.ts";
+import { MAX_BY_FILTER } from "../../protocol/limits.ts";
 import { isFinishedRun } from "../../protocol/states.ts";
 import { reusableSteps } from "../definitions/reusable-steps.ts";
 import { replayRow } from "../definitions/start-row.ts";
 import type { AppTypes } from "../environment.ts";
 import { startAtShard } from "../shard-calls.ts";
+import { idOfFirstCall, takeFitting } from "./by-filter.ts";
 import { replayedRunsSchema, replayRunSchema, replayRunsSchema } from "./change-schemas.ts";
 import { answers, BODY_PROBLEMS, json, optionalJson, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { refuseUnknownRun, startedRuns } from "./runs.ts";
 import { runParameters, startedRunSchema } from "./run-schemas.ts";
 
-/** What the runs of one call may weigh: as much as the body of a bulk start. */
-const MAX_REPLAYED_BYTES = MAX_BODY_BYTES;
 /** What a step of a run weighs beside its input: rows to be read and written. */
 const STEP_BYTES = 100;
 
@@ -80,14 +76,15 @@ export const replays = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { tenant } = context.var;
     const reads = connectReads(env);
     const [after, ofFirstCall] = cursor?.split("/") ?? [];
-    const before = ofFirstCall ?? (await idOfFirstCall(env, tenant, idempotencyKey));
+    const before =
+      ofFirstCall ?? (await idOfFirstCall(env, tenant, { kind: "replay", key: idempotencyKey }));
     const found = await findFinishedRuns(reads, tenant, filter, {
       before,
       after,
       skipsCompleted: fromFailure,
       limit: MAX_BY_FILTER + 1,
     });
-    const taken = takeFitting(found).map(({ id }) => id);
+    const taken = takeFitting(found, weightOf).map(({ id }) => id);
     const last = taken.at(-1);
     if (last === undefined) return context.json({ runs: [], nextCursor: null }, 201);
 
@@ -193,30 +190,11 @@ async function findReusable(
   );
 }
 
-/** As many as one call may replay, and one at least. */
-function takeFitting(found: FinishedRun[]): FinishedRun[] {
-  let bytes = 0;
-  const tooMany = found.findIndex(({ steps, inputBytes }, index) => {
-    bytes += inputBytes + steps * STEP_BYTES;
-    return index > 0 && bytes > MAX_REPLAYED_BYTES;
-  });
-  return found.slice(0, tooMany === -1 ? MAX_BY_FILTER : Math.min(tooMany, MAX_BY_FILTER));
+/** What a run weighs in a call: it is read and written with its steps. */
+function weightOf({ steps, inputBytes }: FinishedRun): number {
+  return inputBytes + steps * STEP_BYTES;
 }
 
 function bytesOf(originals: Original[]): number {
   return originals.reduce((bytes, { input }) => bytes + JSON.stringify(input).length, 0);
-}
-
-/**
- * An id above those of all runs that were created before the first of a row of calls: only those are
- * replayed, so that no replay is replayed in turn. A repeated call learns it by its key.
- */
-async function idOfFirstCall(
-  env: AppTypes["Bindings"],
-  tenant: string,
-  key: string | undefined,
-): Promise<string> {
-  const id = newId();
-  if (key === undefined) return id;
-  return await claimKey(queryOverHttp(env), tenant, { kind: "replay", key, id, at: Date.now() });
 }
