@@ -217,14 +217,17 @@ export interface ClockReply {
   busy: { tenant: string; shard: number }[];
   /** Messages that nobody has taken, though they could be. */
   waiting: SentMessages[];
+  /** Tenants with schedules that are due. */
+  overdue: string[];
 }
 
 /** The duties of the minute, in one round trip. */
 export async function runClockDuties(query: Query, broker: Broker): Promise<ClockReply> {
   const [row] = await query(
     `select v1.ensure_partitions() as partitions,
-            (v1.forget_expired_keys() + v1.forget_deleted_filters())::integer as forgotten,
-            v1.busy_shards() as busy, v1.waiting_messages($1) as waiting`,
+            (v1.forget_expired_keys() + v1.forget_deleted_filters()
+             + v1.forget_ended_schedules())::integer as forgotten,
+            v1.busy_shards() as busy, v1.waiting_messages($1) as waiting, v1.overdue_clocks() as overdue`,
     [broker],
   );
   return row as unknown as ClockReply;

@@ -30,6 +30,9 @@ export interface Original {
   /** Null: no filter has started it. */
   filterId: string | null;
   filterPayload: Json;
+  /** Null: no schedule has started it; and the tick it was for, if it was for one. */
+  scheduleId: string | null;
+  tick: Date | null;
 }
 
 /** A step of a version, as the reuse of its output depends on it. */
@@ -69,6 +72,8 @@ export async function readOriginals(
       priority: workflowRun.priority,
       filterId: workflowRun.filterId,
       filterPayload: workflowRun.filterPayload,
+      scheduleId: workflowRun.scheduleId,
+      tick: workflowRun.tick,
     })
     .from(workflowRun)
     .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))

@@ -18,6 +18,9 @@ export const runColumns = {
   filterId: workflowRun.filterId,
   replayOf: workflowRun.replayOf,
   parentId: workflowRun.parentId,
+  scheduleId: workflowRun.scheduleId,
+  tick: workflowRun.tick,
+  startsAt: workflowRun.startsAt,
   startedAt: workflowRun.startedAt,
   finishedAt: workflowRun.finishedAt,
 };
@@ -99,11 +102,17 @@ export function fits(tenant: string, filter: RunFilter): SQL | undefined {
       ? undefined
       : sql`${workflowRun.id} in (select unnest(e.runs) from ${event} e
              where e.tenant_id = ${tenant} and e.id = ${filter.eventId})`,
+    filter.scheduleId === undefined ? undefined : eq(workflowRun.scheduleId, filter.scheduleId),
   );
 }
 
-type RunRow = Omit<RunSummary, "createdAt" | "startedAt" | "finishedAt" | "parent"> & {
+type RunRow = Omit<
+  RunSummary,
+  "createdAt" | "startsAt" | "startedAt" | "finishedAt" | "parent" | "scheduledFor"
+> & {
   parentId: string | null;
+  tick: Date | null;
+  startsAt: Date | null;
   startedAt: Date | null;
   finishedAt: Date | null;
 };
@@ -120,7 +129,10 @@ export function toSummary(row: RunRow): RunSummary {
     filterId: row.filterId,
     replayOf: row.replayOf,
     parent: parentId === null ? null : { run: runIdOf(parentId), task: parentId },
+    scheduleId: row.scheduleId,
+    scheduledFor: isoTime(row.tick),
     createdAt: new Date(timeOfId(id)).toISOString(),
+    startsAt: isoTime(row.startsAt),
     startedAt: isoTime(row.startedAt),
     finishedAt: isoTime(row.finishedAt),
   };

@@ -28,6 +28,8 @@ export interface WaitingTask {
   retryAt: Date | null;
   /** Its run waits until its workflow is resumed. */
   isHeld: boolean;
+  /** When its run begins, if it was delayed. */
+  startsAt: Date | null;
   pausedAt: Date | null;
   /** What it waits for, while it does. */
   wait: OpenWait | undefined;
@@ -73,7 +75,7 @@ async function readTasks(
   const ofItsTasks = between(task.id, run, lastTaskId(run));
   const [runs, rows, siblings, timers] = await reads.batch([
     reads
-      .select({ pausedAt: workflow.pausedAt })
+      .select({ pausedAt: workflow.pausedAt, startsAt: workflowRun.startsAt })
       .from(workflowRun)
       .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
       .where(ofRun),
@@ -116,7 +118,9 @@ async function readTasks(
   ]);
   const [ofWorkflow] = runs;
   if (ofWorkflow === undefined) return undefined;
-  const isHeld = timers.some(({ kind }) => kind === "release");
+  const release = timers.find(({ kind }) => kind === "release");
+  // One that is held is due at infinity, which is no date.
+  const isHeld = release !== undefined && Number.isNaN(release.dueAt.getTime());
   return rows.map(({ parents, shard, queue, lane, gate, waited, ...row }) => ({
     ...row,
     ...ofWorkflow,

@@ -19,6 +19,7 @@ import type {
   PastPage,
   WaitingRow,
 } from "./match-rows.ts";
+import type { MoveRow } from "./schedule-rows.ts";
 import type { AttemptOutcome, RunState, TimerKind } from "../protocol/states.ts";
 
 export interface EventRow {
@@ -62,6 +63,11 @@ export interface StartRow {
   u?: number | undefined;
   /** Held until its workflow is resumed. */
   h?: boolean | undefined;
+  /** When it begins, if that is later, in milliseconds since 1970. */
+  at?: number | undefined;
+  /** The schedule that has started it, and the tick that it was started for. */
+  sc?: string | undefined;
+  tk?: number | undefined;
   /** There are events that cancel it. */
   c?: boolean | undefined;
   /** The filter that has started it, and that filter's payload. */
@@ -111,17 +117,17 @@ export interface CancelRow {
   l: HeldRow[];
 }
 
-/** A run that is held no longer. */
+/** A run that is held or delayed no longer. */
 export interface ReleaseRow {
   r: string;
 }
 
-/** Children that an attempt starts, or has started: by key, workflow's name, and whether detached. */
+/** Children that an attempt starts, or has started: by key, workflow's name, whether detached, and from when on. */
 export interface SpawnRow {
   t: string;
   r: string;
   a: number;
-  c: { k: string; id: string; w: string; i: Json; m: Metadata; x: boolean }[];
+  c: { k: string; id: string; w: string; i: Json; m: Metadata; x: boolean; at?: number }[];
 }
 
 /** A run that holds limits since a task of it was given out: its others wait for them no more. */
@@ -183,6 +189,8 @@ export interface CommitRequest {
   carried?: string[];
   events?: EventRow[];
   starts?: StartRow[];
+  /** Schedules whose ticks start runs of this commit: those of one that has moved on are not started. */
+  ticks?: MoveRow[];
   results?: ResultRow[];
   started?: StartedRow[];
   logs?: LogRow[];
@@ -236,6 +244,8 @@ export interface ReadyRow {
   ancestors?: string[] | null;
   /** The filter that has started its run. */
   filter?: StartingFilter | null;
+  /** The schedule that has started its run, and the tick that it was for, in milliseconds since 1970. */
+  schedule?: { id: string; tick: number | null } | null;
   /** Only of a step that sees to a failed run. */
   failed?: StepFailure[] | null;
   /** How its wait has ended; absent: it has not waited. */
@@ -274,7 +284,7 @@ export type ResultClass = "recorded" | "stale" | "gone";
 export interface CommitReply {
   /** Events not stored now: matched against older definitions, or known by their key or id. */
   events?: Record<string, "stale" | { id: string; runs: string[] | null }>;
-  /** Runs not started: `stale`, or the id of the run that had the key first. */
+  /** Runs not started: `stale`, `moved` when their tick was seen to by somebody else, or the id of the run that had the key first. */
   starts?: Record<string, string>;
   /** Runs that an earlier sending of their call had started: where their tasks are, it knows. */
   known?: string[];

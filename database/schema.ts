@@ -24,6 +24,8 @@ import type { LogLine } from "../protocol/session.ts";
 import type { MetCondition } from "../protocol/wait-bodies.ts";
 import {
   ATTEMPT_OUTCOMES,
+  CATCH_UPS,
+  OVERLAPS,
   PAUSE_MODES,
   RUN_STATES,
   STEP_KINDS,
@@ -42,6 +44,9 @@ export const attemptOutcome = v1.enum("attempt_outcome", ATTEMPT_OUTCOMES);
 export const stepKind = v1.enum("step_kind", STEP_KINDS);
 export const timerKind = v1.enum("timer_kind", TIMER_KINDS);
 export const pauseMode = v1.enum("pause_mode", PAUSE_MODES);
+
+export const overlap = v1.enum("overlap", OVERLAPS);
+export const catchUp = v1.enum("catch_up", CATCH_UPS);
 
 export const workflow = v1.table("workflow", {
   id: uuid("id").primaryKey(),
@@ -151,6 +156,9 @@ export const workflowRun = v1.table("workflow_run", {
   priority: smallint("priority"),
   filterId: uuid("filter_id"),
   filterPayload: jsonb("filter_payload").$type<Json>(),
+  startsAt: time("starts_at"),
+  scheduleId: uuid("schedule_id"),
+  tick: time("tick"),
 });
 
 export const task = v1.table("task", {
@@ -242,6 +250,35 @@ export const storedLimit = v1.table(
   },
   (table) => [primaryKey({ columns: [table.tenantId, table.name] })],
 );
+
+export const schedule = v1.table("schedule", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  workflowId: uuid("workflow_id").notNull(),
+  name: text("name"),
+  cron: text("cron"),
+  timezone: text("timezone"),
+  at: time("at"),
+  input: jsonb("input").$type<Json>().notNull(),
+  metadata: jsonb("metadata").$type<Metadata>().notNull(),
+  priority: smallint("priority"),
+  overlap: overlap("overlap").notNull(),
+  catchUp: catchUp("catch_up").notNull(),
+  catchUpLimit: smallint("catch_up_limit").notNull(),
+  jitterMs: integer("jitter_ms").notNull(),
+  isDeclared: boolean("is_declared").notNull(),
+  isEnabled: boolean("is_enabled").notNull(),
+  revision: bigint("revision", { mode: "number" }).notNull(),
+  seenUntil: time("seen_until").notNull(),
+  lastTick: time("last_tick"),
+  lastRunId: uuid("last_run_id"),
+  skipped: bigint("skipped", { mode: "number" }).notNull(),
+  lastSkippedTick: time("last_skipped_tick"),
+  missed: bigint("missed", { mode: "number" }).notNull(),
+  endedAt: time("ended_at"),
+  createdAt: time("created_at").notNull(),
+  updatedAt: time("updated_at").notNull(),
+});
 
 /** Without its secrets: no read has them. */
 export const webhook = v1.table(

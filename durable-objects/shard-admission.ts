@@ -55,7 +55,9 @@ export class ShardAdmission {
         const priority = run.pr === undefined ? {} : { priority: run.pr };
         const filter =
           run.f === undefined ? {} : { filter: { id: run.f, payload: run.fp ?? null } };
-        this.admit({ ...ready, ...payload, ...priority, ...filter }, flight, bytes);
+        const schedule =
+          run.sc === undefined ? {} : { schedule: { id: run.sc, tick: run.tk ?? null } };
+        this.admit({ ...ready, ...payload, ...priority, ...filter, ...schedule }, flight, bytes);
       }
     }
   }

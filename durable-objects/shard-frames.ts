@@ -2,7 +2,8 @@
  * What workers say of the attempts in their hands, frame by frame: each becomes a transition, or a
  * change of the attempt's lease. A frame about an attempt that is not the sender's changes nothing.
  */
-import type { ResultRow } from "../database/rows.ts";
+import type { ResultRow, SpawnRow } from "../database/rows.ts";
+import { delayedUntil, isDelayInBounds } from "../protocol/delay.ts";
 import { newRunId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
@@ -126,16 +127,25 @@ export class ShardFrames {
 
   #readSpawn(session: Session, lease: Lease, { children }: SpawnFrame, bytes: number): void {
     const { task: t, run: r, attempt: a } = lease;
-    const c = children.map(
-      ({ key: k, workflow: w, input: i, metadata: m, isDetached: x = false }) => ({
-        k,
-        id: newRunId(),
-        w,
-        i,
-        m,
-        x,
-      }),
-    );
+    const now = Date.now();
+    const c: SpawnRow["c"] = [];
+    for (const {
+      key: k,
+      workflow: w,
+      input: i,
+      metadata: m,
+      isDetached: x = false,
+      ...delay
+    } of children) {
+      const at = delayedUntil(delay, now);
+      if (isDelayInBounds(delay, now)) {
+        c.push({ k, id: newRunId(), w, i, m, x, ...(at !== undefined && { at }) });
+        continue;
+      }
+      const refusal = { code: "invalid_request" as const, detail: "It is delayed for too long." };
+      this.#state.outbox.add(session.id, { type: "spawned", task: t, attempt: a, key: k, refusal });
+    }
+    if (c.length === 0) return;
     this.#state.committer.add({ kind: "spawn", bytes, session: session.id, row: { t, r, a, c } });
   }
 

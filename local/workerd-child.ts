@@ -41,6 +41,7 @@ interface Fetched {
 const WORKER = "skein";
 const SHARD_CLASS = "DispatcherShard";
 const DRAIN_CLASS = "QueueDrain";
+const CLOCK_CLASS = "ScheduleClock";
 /** As `scripts/queue-bindings.ts` makes them; here they are Miniflare's own, and idle with pgmq. */
 const QUEUES = { commands: "skein-commands", events: "skein-events" };
 const CONSUMER = { maxBatchSize: 100, maxBatchTimeout: 0, maxRetries: 100 };
@@ -89,12 +90,14 @@ serveParent<WorkerdChildOptions, WorkerdChildReady>(async (options, { log }) => 
             ...Object.fromEntries(texts),
             DISPATCHER: { type: "durable-object", worker: WORKER, exportName: SHARD_CLASS },
             QUEUE_DRAIN: { type: "durable-object", worker: WORKER, exportName: DRAIN_CLASS },
+            SCHEDULE_CLOCK: { type: "durable-object", worker: WORKER, exportName: CLOCK_CLASS },
             COMMANDS_QUEUE: { type: "queue", name: QUEUES.commands },
             EVENTS_QUEUE: { type: "queue", name: QUEUES.events },
           },
           exports: {
             [SHARD_CLASS]: { type: "durable-object", storage: "sqlite" },
             [DRAIN_CLASS]: { type: "durable-object", storage: "sqlite" },
+            [CLOCK_CLASS]: { type: "durable-object", storage: "sqlite" },
           },
           triggers: Object.values(QUEUES).map((name) => ({ type: "queue", name, ...CONSUMER })),
         },

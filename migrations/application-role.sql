@@ -28,6 +28,13 @@ grant execute on function
   v1.delete_webhook(uuid, text),
   v1.read_webhook(uuid, text),
   v1.record_webhook_failure(uuid, text, text, text, integer),
+  v1.put_schedules(uuid, timestamptz, jsonb, integer),
+  v1.change_schedule(uuid, uuid, bigint, jsonb),
+  v1.delete_schedules(uuid, uuid[]),
+  v1.read_due_schedules(uuid, timestamptz, integer, bigint),
+  v1.move_schedules(uuid, timestamptz, bigint, jsonb),
+  v1.overdue_clocks(),
+  v1.forget_ended_schedules(timestamptz),
   v1.pause_workflow(uuid, text, v1.pause_mode),
   v1.resume_workflow(uuid, text),
   v1.read_active_version(uuid, text),
@@ -54,7 +61,8 @@ grant execute on function
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
-  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure
+  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure,
+  v1.schedule
   to skein_application;
 -- All of it but the secrets, which read_webhook alone tells.
 grant select (tenant_id, name, definition, secret_count, created_at, updated_at) on v1.webhook

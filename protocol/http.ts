@@ -7,6 +7,7 @@ import type { TaskError } from "./errors.ts";
 import type { FilterCondition } from "./event-bodies.ts";
 import type { Json, Metadata } from "./json.ts";
 import type { LabelRequest, LimitUse } from "./limit-bodies.ts";
+import type { CronDefinition } from "./schedule-bodies.ts";
 import type { LogLine } from "./session.ts";
 import type {
   AttemptOutcome,
@@ -96,6 +97,8 @@ export interface WorkflowDefinition {
   filters?: FilterCondition[];
   /** Events that cancel its unfinished runs, at most 5. Default none. */
   cancelOn?: CancelOn[];
+  /** What starts runs of it by the clock while this version is active, at most 20. Default none. */
+  crons?: CronDefinition[];
   steps: StepDefinition[];
   /** Limits that each of its runs is under, from its first task's dispatch to its end, at most 5. */
   limits?: LimitUse[];
@@ -143,6 +146,9 @@ export interface StartRun {
   priority?: number;
   /** Two starts with the same key make one run; the key is remembered for a day. */
   idempotencyKey?: string;
+  /** The run begins so many milliseconds later, or at that time; at most 30 days. Default at once. */
+  delayMs?: number;
+  startAt?: string;
 }
 
 export interface StartedRun {
@@ -197,7 +203,12 @@ export interface RunSummary {
   replayOf: string | null;
   /** The task whose handler started it, else null. */
   parent: { run: string; task: string } | null;
+  /** The schedule that started it, and the tick that it was started for, else null. */
+  scheduleId: string | null;
+  scheduledFor: string | null;
   createdAt: string;
+  /** When its first tasks may begin, if it was started with a delay, else null. */
+  startsAt: string | null;
   startedAt: string | null;
   finishedAt: string | null;
 }
@@ -229,6 +240,8 @@ export interface RunFilter {
   metadata?: Metadata;
   /** Started by this event. */
   eventId?: string;
+  /** Started by this schedule. */
+  scheduleId?: string;
 }
 
 export interface CancelRun {

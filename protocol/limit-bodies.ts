@@ -137,6 +137,8 @@ export type WaitReason =
   /** What its step's `waitFor` says: one of the sets of conditions is enough. */
   | { kind: "wait"; since: string; until: string | null; anyOf: OpenCondition[][] }
   | { kind: "paused"; since: string }
+  /** Its run was started with a delay. */
+  | { kind: "delayed"; until: string }
   | { kind: "backoff"; until: string }
   | {
       kind: "concurrency";

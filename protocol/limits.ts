@@ -158,6 +158,33 @@ export const MAX_TIMEOUT_MS = 86_400_000;
 export const MAX_SCHEDULE_TIMEOUT_MS = 30 * 86_400_000;
 export const MAX_RUN_TIMEOUT_MS = 30 * 86_400_000;
 
+/** Milliseconds that a start is delayed at most: history keeps no month waiting for longer. */
+export const MAX_DELAY_MS = 30 * 86_400_000;
+
+/** Crons that one workflow declares: they are stored with each version. Others are stored by the API. */
+export const MAX_DECLARED_CRONS = 20;
+
+/** Crons of a tenant: its clock sees to all that are due in a minute. One-off schedules are not counted. */
+export const MAX_CRONS = 10_000;
+
+/** Characters of a cron expression, and of a time zone's name. */
+export const MAX_CRON_LENGTH = 200;
+export const MAX_TIMEZONE_LENGTH = 100;
+
+/** Missed ticks that a schedule still starts runs for, where it says nothing and at most. */
+export const DEFAULT_CATCH_UP_LIMIT = 100;
+export const MAX_CATCH_UP_LIMIT = 1_000;
+
+/** Milliseconds that a schedule's runs may start later than their ticks: an hour. */
+export const MAX_JITTER_MS = 3_600_000;
+
+/** Milliseconds ahead that a one-off schedule may be: ten years. */
+export const MAX_AHEAD_MS = 3_653 * 86_400_000;
+
+/** Ticks that a schedule is shown with, and that one preview tells. */
+export const SHOWN_TICKS = 3;
+export const MAX_PREVIEW = 100;
+
 /** Retries of one step: each is a row of history. */
 export const MAX_RETRIES = 100;
 

@@ -170,6 +170,9 @@ export interface ChildStart {
   metadata: Metadata;
   /** It outlives its parent: it is not cancelled with it. Default false. */
   isDetached?: boolean;
+  /** Milliseconds from now, or the moment in milliseconds since 1970, at which it begins. Default at once. */
+  delayMs?: number;
+  startAt?: number;
 }
 
 /**
@@ -303,6 +306,11 @@ export interface TaskFrame extends AttemptRef {
   limits?: { limit: string; key: string; units: number }[];
   /** The filter that its run was started by, with its payload. Absent: none. */
   filter?: StartingFilter;
+  /**
+   * The schedule that its run was started by, and the tick that it was for, in milliseconds since 1970; null:
+   * none, it was triggered by hand. Absent: no schedule.
+   */
+  schedule?: { id: string; tick: number | null };
   /** What has failed, in a step that sees to a failed run. */
   failures?: StepFailure[];
   /** What the task has waited for. Absent: nothing. */

@@ -95,7 +95,7 @@ export const TIMER_KINDS = [
   "retry", // of a task: its backoff is over
   "timeout", // of a run: it has taken too long
   "cancel", // of a run: its parent was cancelled
-  "release", // of a run that is held: it may start
+  "release", // of a run that is held or delayed: it may start
   "match", // of an event: runs and tasks may be waiting for it
   "wait", // of a task: a moment that it waits for has come
   "look", // of a task: events from before its wait are to be looked at
@@ -129,6 +129,14 @@ export type LabelComparator = (typeof LABEL_COMPARATORS)[number];
 /** What becomes of new runs of a paused workflow: they wait until it is resumed, or don't happen. */
 export const PAUSE_MODES = ["hold", "drop"] as const;
 export type PauseMode = (typeof PAUSE_MODES)[number];
+
+/** Whether a schedule starts a run while its last one goes on. */
+export const OVERLAPS = ["allow", "skip", "cancel-previous"] as const;
+export type Overlap = (typeof OVERLAPS)[number];
+
+/** Which of the ticks that a schedule has missed, as in an outage, still start runs. */
+export const CATCH_UPS = ["none", "last", "all"] as const;
+export type CatchUp = (typeof CATCH_UPS)[number];
 
 export const FINISHED_TASK_STATES = ["completed", "failed", "cancelled", "skipped"] as const;
 export const FINISHED_RUN_STATES = ["completed", "failed", "cancelled"] as const;

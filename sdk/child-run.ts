@@ -10,6 +10,7 @@ import {
   MAX_NAME_LENGTH,
   MAX_PAYLOAD_BYTES,
 } from "../protocol/limits.ts";
+import { checkedDelay, type DelayOptions } from "./delay.ts";
 import { DefinitionError, RunFailedError, SkeinError } from "./errors.ts";
 import { byteLength, encodeJson, exceedsBytes, isStorable } from "./json.ts";
 import type { Runs } from "./runs.ts";
@@ -19,7 +20,7 @@ import type { Workflow } from "./workflow.ts";
 
 export type { ChildWaitOptions } from "./session/child.ts";
 
-export interface SpawnOptions {
+export interface SpawnOptions extends DelayOptions {
   /**
    * What the child is known by within its task: a later attempt that spawns the same key gets the
    * same run, whatever its input. Default `workflow:n`, n counted from 1 in the order of the calls,
@@ -105,7 +106,7 @@ export function quiet<Value>(promise: Promise<Value>): Promise<Value> {
 function spawnOf(
   workflow: string,
   key: string,
-  { input, metadata = {}, detached = false }: SpawnItem<unknown>,
+  { input, metadata = {}, detached = false, ...options }: SpawnItem<unknown>,
 ): Spawn {
   const what = `child ${JSON.stringify(key)} of workflow "${workflow}"`;
   checkKey(key, workflow);
@@ -116,7 +117,19 @@ function spawnOf(
     const detail = `The input of ${what} is ${byteLength(text)} bytes of JSON: it may be ${MAX_PAYLOAD_BYTES}`;
     throw new SkeinError({ status, code: "payload_too_large", detail });
   }
-  return { key, workflow, input: text, metadata, isDetached: detached };
+  const delay = checkedDelay(options, what);
+  return {
+    key,
+    workflow,
+    input: text,
+    metadata,
+    isDetached: detached,
+    ...(delay === undefined
+      ? {}
+      : "delayMs" in delay
+        ? delay
+        : { startAt: delay.startAt.getTime() }),
+  };
 }
 
 function checkKey(key: string, workflow: string): void {

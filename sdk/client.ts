@@ -14,6 +14,7 @@ import type {
 import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import { bulkCalls } from "./bulk.ts";
+import { checkedDelay, type DelayOptions } from "./delay.ts";
 import { SkeinError } from "./errors.ts";
 import { Events } from "./events.ts";
 import { Filters } from "./filters.ts";
@@ -41,7 +42,7 @@ export interface ClientOptions {
   random?: (() => number) | undefined;
 }
 
-export interface StartOptions {
+export interface StartOptions extends DelayOptions {
   /** Labels to find the run by; at most 16 KiB. Default none. */
   metadata?: Metadata | undefined;
   /** 1 to 3, the most urgent. Default its workflow's, else 2. */
@@ -65,7 +66,7 @@ export interface PublishOptions {
 }
 
 /** One of many runs to start. */
-export interface StartItem<Input> {
+export interface StartItem<Input> extends DelayOptions {
   input: Input;
   metadata?: Metadata | undefined;
   priority?: number | undefined;
@@ -271,8 +272,9 @@ export class Client {
 function startBody(
   workflow: string,
   input: unknown,
-  { metadata, priority, idempotencyKey }: StartOptions,
+  { metadata, priority, idempotencyKey, ...options }: StartOptions,
 ): string {
+  const delay = checkedDelay(options, `a run of workflow "${workflow}"`);
   const start: Omit<StartRun, "input"> & { input: Json } = {
     workflow,
     input: (input ?? null) as Json,
@@ -281,6 +283,11 @@ function startBody(
       ? {}
       : { priority: checkedPriority(priority, `a run of workflow "${workflow}"`) }),
     idempotencyKey: idempotencyKey ?? crypto.randomUUID(),
+    ...(delay === undefined
+      ? {}
+      : "delayMs" in delay
+        ? delay
+        : { startAt: delay.startAt.toISOString() }),
   };
   return encodeJson(start, `The input of a run of workflow "${workflow}"`);
 }

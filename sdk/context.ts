@@ -53,6 +53,10 @@ export interface TaskContext<Input = unknown, Parents = Record<string, unknown>>
   readonly metadata: Metadata;
   /** The filter by which an event started the run, with its payload as it was then; else null. */
   readonly filter: StartingFilter | null;
+  /** The schedule that started the run; else null. */
+  readonly scheduleId: string | null;
+  /** The tick of its schedule that the run was started for; else null. */
+  readonly scheduledFor: Date | null;
   readonly runId: string;
   readonly taskId: string;
   /** The workflow's name. */
@@ -177,6 +181,13 @@ export class AttemptContext implements FailureContext {
   }
   get filter(): StartingFilter | null {
     return this.#attempt.frame.filter ?? null;
+  }
+  get scheduleId(): string | null {
+    return this.#attempt.frame.schedule?.id ?? null;
+  }
+  get scheduledFor(): Date | null {
+    const tick = this.#attempt.frame.schedule?.tick ?? null;
+    return tick === null ? null : new Date(tick);
   }
   get taskId(): string {
     return this.#attempt.frame.task;

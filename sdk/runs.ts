@@ -50,6 +50,8 @@ export interface RunFilter<State extends RunState = RunState> {
   metadata?: Metadata | undefined;
   /** Runs that this event started. */
   eventId?: string | undefined;
+  /** Runs that this schedule started. */
+  scheduleId?: string | undefined;
 }
 
 export interface ListRuns extends RunFilter {
@@ -294,7 +296,15 @@ function runPath(id: string): string {
   return `/runs/${encodeURIComponent(id)}`;
 }
 
-function wireFilter({ workflow, state, since, until, metadata, eventId }: RunFilter): WireFilter {
+function wireFilter({
+  workflow,
+  state,
+  since,
+  until,
+  metadata,
+  eventId,
+  scheduleId,
+}: RunFilter): WireFilter {
   const from = timeText(since);
   const to = timeText(until);
   return {
@@ -304,6 +314,7 @@ function wireFilter({ workflow, state, since, until, metadata, eventId }: RunFil
     ...(to === undefined ? {} : { until: to }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(eventId === undefined ? {} : { eventId }),
+    ...(scheduleId === undefined ? {} : { scheduleId }),
   };
 }
 

@@ -38,6 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "database/rows.ts",
     "database/definition-rows.ts",
     "database/match-rows.ts",
+    "database/schedule-rows.ts",
   ],
   "durable-objects": [
     "protocol",

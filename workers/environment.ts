@@ -8,6 +8,8 @@ import type { Logger } from "../telemetry/log.ts";
 
 export interface Environment extends DatabaseConfig, MessageBindings {
   DISPATCHER: DurableObjectNamespace<DispatcherShard>;
+  /** By tenant. */
+  SCHEDULE_CLOCK: { getByName(tenant: string): { nudge(due: number): Promise<void> } };
   /** Opens /api/v1/admin. Without it that door is closed. */
   ADMIN_SECRET?: string;
 }

@@ -10,6 +10,7 @@ import { takeBatch } from "./messages/take-batch.ts";
 
 export { DispatcherShard } from "../durable-objects/dispatcher-shard.ts";
 export { QueueDrain } from "./messages/queue-drain.ts";
+export { ScheduleClock } from "./schedules/schedule-clock.ts";
 export { OwnWorker } from "./notifications/own-worker.ts";
 
 export default {

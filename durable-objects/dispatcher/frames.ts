@@ -9,6 +9,7 @@ import { isId } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
 import {
   MAX_BACKOFF_MS,
+  MAX_DELAY_MS,
   MAX_ERROR_BYTES,
   MAX_IDEMPOTENCY_KEY_LENGTH,
   MAX_LABELS,
@@ -58,13 +59,20 @@ const metadata = z
   .record(z.string().min(1).max(MAX_NAME_LENGTH).refine(isStorable), z.string().refine(isStorable))
   .refine((labels) => JSON.stringify(labels).length <= MAX_METADATA_BYTES, "is too large");
 
-const child = z.strictObject({
-  key: z.string().min(1).max(MAX_IDEMPOTENCY_KEY_LENGTH).refine(isStorable, UNSTORABLE),
-  workflow: name,
-  input: json,
-  metadata,
-  isDetached: z.boolean().exactOptional(),
-});
+const child = z
+  .strictObject({
+    key: z.string().min(1).max(MAX_IDEMPOTENCY_KEY_LENGTH).refine(isStorable, UNSTORABLE),
+    workflow: name,
+    input: json,
+    metadata,
+    isDetached: z.boolean().exactOptional(),
+    delayMs: z.int().nonnegative().max(MAX_DELAY_MS).exactOptional(),
+    startAt: moment.exactOptional(),
+  })
+  .refine(({ delayMs, startAt }) => delayMs === undefined || startAt === undefined, {
+    path: ["startAt"],
+    message: "can't be given together with delayMs",
+  });
 
 const logLine = z.strictObject({
   level: z.enum(["debug", "info", "warn", "error"]),

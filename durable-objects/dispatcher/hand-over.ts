@@ -61,7 +61,8 @@ export function taskFrame(
   step: StepRow,
   shard: number,
 ): TaskFrame {
-  const { id, run, attempt, input, parents, metadata, queuedAt, filter, failed, waited } = task;
+  const { id, run, attempt, input, parents, metadata, queuedAt, filter, schedule, failed, waited } =
+    task;
   return {
     type: "task",
     task: id,
@@ -82,6 +83,7 @@ export function taskFrame(
       limits: reserved.map(({ limit, key, units }) => ({ limit, key, units })),
     }),
     ...(filter && { filter }),
+    ...(schedule && { schedule }),
     ...(failed && { failures: failed }),
     ...(waited && { waited }),
   };

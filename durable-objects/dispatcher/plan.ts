@@ -51,6 +51,7 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
         for (const run of transition.call.runs) {
           (request.starts ??= []).push(withSpill(run, reserved, spilled, parts));
         }
+        for (const tick of transition.call.ticks ?? []) (request.ticks ??= []).push(tick);
         break;
       case "result":
         (request.results ??= []).push(transition.row);
@@ -148,7 +149,7 @@ function heldRow({ task: t, attempt: a, session, sentAt: b }: Lease, roster: Ros
 
 /**
  * The start with the steps that must wait in the queue, because nobody could take them now. What a
- * held run and a replay make ready comes another way.
+ * held or delayed run and a replay make ready comes another way.
  */
 function withSpill(
   run: StartRow,

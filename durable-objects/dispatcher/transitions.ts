@@ -24,6 +24,7 @@ import type {
   MeetRow,
   WaitingRow,
 } from "../../database/match-rows.ts";
+import type { MoveRow } from "../../database/schedule-rows.ts";
 import type { StepRow } from "../../database/definition-rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { ReadyTask } from "./lane.ts";
@@ -32,6 +33,8 @@ import type { ReadyTask } from "./lane.ts";
 export interface StartCall {
   events: EventRow[];
   runs: StartRow[];
+  /** Schedules whose ticks start some of the runs. */
+  ticks?: MoveRow[];
   /** Bytes of the request it came in. */
   bytes: number;
   /** It is refused at once while commits are held up: whoever sends it comes again later. */
@@ -117,6 +120,6 @@ export function isReadyFirst({ isRoot, gate }: StepRow): boolean {
 }
 
 /** Whether a run's first tasks are ready with its start, and known without asking. */
-export function isReadyAtStart({ h, ro }: StartRow): boolean {
-  return h !== true && ro === undefined;
+export function isReadyAtStart({ h, at, ro }: StartRow): boolean {
+  return h !== true && at === undefined && ro === undefined;
 }

@@ -3,7 +3,7 @@
 --
 -- Called by  the shard's committer, one call a batch, at most two in flight and never both on one run.
 -- Locks      the shard's epoch (shared), the commit's own number, the definitions (shared), idempotency
---            keys in order, then every run that the batch names, by id, before any of them is changed.
+--            keys in order, schedules that it moves on by id, then every run that the batch names, by id, before any of them is changed.
 -- Repeated   with the same seq after a lost answer, it changes nothing and hands out the same tasks.
 -- Raises     SK001 stale_epoch: a newer life of the shard has recovered; this one must stop.
 --
@@ -22,7 +22,9 @@
 --              q: it was accepted as a message, and is stored only if this commit removes that}]
 --   starts    [{id, w: workflow, v: version, d: definitions version, n: tasks to execute, e: event,
 --              k: idempotency key, i: input, m: metadata, s: [[step to spill, lane]], pr: priority, u: run timeout (ms),
---              h: held, c: cancelled by events, f: filter, fp: its payload, ro: replay of, ru: [steps whose outputs are reused]}]
+--              h: held, at: when it begins (ms), c: cancelled by events, f: filter, fp: its payload, ro: replay of, ru: [steps whose outputs are reused],
+--              sc: schedule, tk: the tick that it is for (ms)}]
+--   ticks     [MoveRow]  of the schedules whose ticks start runs of this commit (move_schedules)
 --   results   [{t: task, r: run, a: attempt, s: outcome, o: output, e: error, w: worker, b: began,
 --              f: finished, d: when the next attempt is due, x: lost once too often}]; with outcome
 --             `skipped` of a task that its step's conditions have skipped
@@ -30,8 +32,9 @@
 --   logs      [{t, a, n: first number, l: [{level, message, fields, at}]}]
 --   asked     [{t, a}]  attempts to classify, nothing more
 --   wakes     [{t, r}]  tasks whose backoff is over
---   releases  [{r}]  runs that are held no longer
---   spawns    [{t, r, a, c: [{k: key, id, w: workflow's name, i, m, x: detached}]}]  children of attempts
+--   releases  [{r}]  runs that are held or delayed no longer
+--   spawns    [{t, r, a, c: [{k: key, id, w: workflow's name, i, m, x: detached, at: when it begins (ms)}]}]
+--             children of attempts
 --   cancels   [{r, e: error, l: leases [{t, a, w, b}]}]  by a caller or, with code run_timeout, by time
 --   waits     [{t, r}]  ready tasks that begin to wait (begin_waits)
 --   meets     [{t, r, n: condition, e: event}]  what tasks wait for, and has come (advance_waits)
@@ -74,6 +77,7 @@ declare
   v_is_queue_changed boolean := p ?| array['take', 'expired', 'parks', 'lanes', 'agenda'];
   v_reply jsonb := '{}';
   v_prior uuid[];
+  v_late jsonb;
 begin
   perform pg_advisory_xact_lock_shared(v1.shard_lock(v_tenant, v_shard));
   perform 1 from v1.shard where tenant_id = v_tenant and number = v_shard and epoch = (p->>'epoch')::bigint;
@@ -88,9 +92,16 @@ begin
   select tasks into v_prior from v1.handout where tenant_id = v_tenant and shard = v_shard and seq = v_seq;
 
   if p ? 'broker' then perform set_config('skein.broker', p->>'broker', true); end if;
-  if p ?| array['events', 'starts', 'spawns'] then
+  if p ?| array['events', 'starts', 'spawns', 'releases'] then
     perform pg_advisory_xact_lock_shared(v1.definitions_lock(v_tenant));
     select definitions_version into v_definitions from v1.tenant where id = v_tenant;
+    if p ? 'ticks' then
+      v_late := v1.move_schedules(v_tenant, v_at, v_definitions, p->'ticks');
+      if v_late <> '{}' then
+        p := jsonb_set(p, '{starts}', (
+          select coalesce(jsonb_agg(s), '[]') from jsonb_array_elements(p->'starts') s where not v_late ? (s->>'id')));
+      end if;
+    end if;
     if p ? 'events' then
       select v_reply || e.reply, e.awaited, v_timed || e.timed into v_reply, v_awaited, v_timed
         from v1.publish_events(v_tenant, v_at, v_definitions, p->'events') e;
@@ -100,6 +111,7 @@ begin
         into v_reply, v_handed, v_ready, v_timed, v_is_queue_changed
         from v1.start_runs(v_tenant, v_shard, v_at, v_definitions, p->'starts', v_reply->'events', false) s;
     end if;
+    if v_late <> '{}' then v_reply := jsonb_set(v_reply, '{starts}', v_reply->'starts' || v_late); end if;
     if v_awaited is not null then
       perform v1.match_events(v_tenant, v_at, v_awaited, array(
         select x.id from jsonb_to_recordset(p->'events') as x(id uuid, l boolean) where x.l));

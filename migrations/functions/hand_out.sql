@@ -10,7 +10,7 @@
 --            beyond the bytes is the last: one that is larger than all the room must start some day.
 -- Returns    ready: [{id, run, version, step, attempt, queuedAt, input, metadata, parents}] as json,
 --            whose text costs a third of jsonb's tree; of a task that failed or was lost before, has a
---            priority or a worker to stick to, has waited, is a child's, was started by a filter or sees to a failed run,
+--            priority or a worker to stick to, has waited, is a child's, was started by a filter or a schedule or sees to a failed run,
 --            there is more; handed: their ids; spilled: actions.
 create or replace function v1.hand_out(
   p_tenant_id uuid, p_shard smallint, p_tasks uuid[], p_room jsonb,
@@ -21,7 +21,7 @@ begin
     select t.id, r.id as run_id, r.version_id, t.step, t.attempt, t.failures, t.rescues,
            floor(extract(epoch from t.queued_at) * 1000)::bigint as queued_at, d.kind, d.parents,
            case when d.gate is not null and t.attempt = 0 then '' else d.action end as action,
-           r.input, r.metadata, r.priority, r.filter_id, r.filter_payload, r.parent_id, r.parent_key, d.dispatch->>'sticky' as sticky,
+           r.input, r.metadata, r.priority, r.filter_id, r.filter_payload, r.schedule_id, r.tick, r.parent_id, r.parent_key, d.dispatch->>'sticky' as sticky,
            row_number() over (partition by case when d.gate is not null and t.attempt = 0 then '' else d.action end
                               order by t.id) as position,
            d.gate ? 'wait' as may_have_waited
@@ -53,7 +53,7 @@ begin
   select coalesce(json_agg(
            case when kind = 'on_failure' or failures + rescues > 0 or priority is not null or sticky is not null
                   or parent_id is not null or filter_id is not null
-                  or waited is not null
+                  or schedule_id is not null or waited is not null
                 then json_build_object(
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs,
@@ -62,7 +62,9 @@ begin
                   'worker', case when sticky is not null then v1.last_worker(run_id, version_id) end,
                   'failed', case when kind = 'on_failure' then v1.read_failures(run_id) end, 'waited', waited,
                   'filter', case when filter_id is not null
-                                 then json_build_object('id', filter_id, 'payload', filter_payload) end)
+                                 then json_build_object('id', filter_id, 'payload', filter_payload) end,
+                  'schedule', case when schedule_id is not null
+                                   then json_build_object('id', schedule_id, 'tick', v1.milliseconds(tick)) end)
                 else json_build_object(
                   'id', id, 'run', run_id, 'version', version_id, 'step', step, 'attempt', attempt + 1,
                   'queuedAt', queued_at, 'input', input, 'metadata', metadata, 'parents', outputs) end), '[]'),

@@ -59,6 +59,7 @@ begin
     where id = v_workflow and active_version_id is distinct from v_version;
   if found then
     update v1.tenant set definitions_version = definitions_version + 1 where id = v_tenant;
+    perform v1.declare_schedules(v_tenant, v_workflow, v_version);
   end if;
   return v1.read_active_version(v_tenant, p->>'name') || jsonb_build_object('created', v_created);
 end $$;

@@ -1,6 +1,7 @@
--- Releases runs that were held: their first tasks are ready, and their timeout begins to count.
+-- Releases runs that were held or delayed: their first tasks are ready, and their timeout begins to count.
+-- One whose delay ends while its workflow is paused is held until that is resumed.
 --
--- Called by  commit, under the locks of the runs, when a `release` timer is due.
+-- Called by  commit, under the locks of the definitions (shared) and of the runs, when a `release` timer is due.
 -- Ignores    a run without that timer: it was released before, or has ended.
 -- Returns    ready: ids of ready tasks; timed: runs that may have been given a timer, now or by an
 --            earlier sending.
@@ -8,12 +9,22 @@ create or replace function v1.release_runs(
   p_tenant_id uuid, p_at timestamptz, p_releases jsonb, out ready uuid[], out timed uuid[])
 language plpgsql as $$
 declare
+  v_held uuid[];
   v_released uuid[];
 begin
   timed := array(select x.r from jsonb_to_recordset(p_releases) as x(r uuid));
+  v_held := array(
+    select r.id from unnest(timed) u(id)
+      join v1.workflow_run r on r.id = u.id and r.starts_at is not null
+      where v1.run_id(u.id) = u.id
+        and (select w.pause_mode from v1.workflow w where w.id = r.workflow_id) is not null);
+  if cardinality(v_held) > 0 then
+    update v1.timer set due_at = 'infinity'
+      where id = any (v_held) and kind = 'release' and tenant_id is not distinct from p_tenant_id;
+  end if;
   with taken as (
     delete from v1.timer
-      where id = any (timed) and kind = 'release' and tenant_id is not distinct from p_tenant_id
+      where id = any (timed) and id <> all (v_held) and kind = 'release' and tenant_id is not distinct from p_tenant_id
       returning id
   )
   select array_agg(r.id) into v_released

@@ -25,7 +25,7 @@ begin
   with child as (
     select distinct on (x.t, c.k) x.t, c.*
       from jsonb_to_recordset(p_spawns) as x(t uuid, c jsonb)
-      cross join jsonb_to_recordset(x.c) as c(k text, id uuid, w text, i jsonb, m jsonb, x boolean)
+      cross join jsonb_to_recordset(x.c) as c(k text, id uuid, w text, i jsonb, m jsonb, x boolean, at double precision)
       where x.t = any (v_current)
         and not exists (select from v1.child_run known where known.parent_id = x.t and known.key = c.k)
       order by x.t, c.k, c.id
@@ -33,7 +33,7 @@ begin
   select jsonb_agg(jsonb_build_object(
            'id', c.id, 'w', w.id, 'v', v.id, 'd', p_definitions, 'n', s.steps, 'i', c.i, 'm', c.m,
            'u', v.timeout_ms, 'h', w.pause_mode is not null, 'c', v.cancel_on is not null,
-           'p', jsonb_build_array(c.t, c.k), 'x', coalesce(c.x, false)))
+           'p', jsonb_build_array(c.t, c.k), 'x', coalesce(c.x, false), 'at', c.at))
     into v_starts
     from child c
     join v1.workflow w on w.tenant_id = p_tenant_id and w.name = c.w and w.pause_mode is distinct from 'drop'

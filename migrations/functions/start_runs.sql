@@ -1,5 +1,5 @@
 -- Starts runs: one row a run, one row a task; tasks without parents are ready at once, unless the run
--- is held: then a timer has to release it. A replay begins with the outputs that it reuses. What may
+-- is held or delayed: then a timer has to release it. A replay begins with the outputs that it reuses. What may
 -- cancel a run is written down with it.
 --
 -- Called by  commit, and spawn_runs for children (p_are_children), whose starts carry p: [parent, its
@@ -42,12 +42,14 @@ begin
   with started as (
     insert into v1.workflow_run (id, tenant_id, workflow_id, version_id, event_id, state, shard, remaining, input,
                                  metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority,
-                                 filter_id, filter_payload)
+                                 filter_id, filter_payload, starts_at, schedule_id, tick)
       select x.id, p_tenant_id, x.w, x.v, x.e, 'queued', p_shard, x.n, coalesce(x.i, 'null'), coalesce(x.m, '{}'),
              x.u, coalesce(x.c, false), x.ro, x.ru, case when p_are_children then (x.p->>0)::uuid end,
-             case when p_are_children then x.p->>1 end, x.pr, x.f, x.fp
+             case when p_are_children then x.p->>1 end, x.pr, x.f, x.fp,
+             v1.moment(x.at), x.sc, v1.moment(x.tk)
         from jsonb_to_recordset(p_starts) as x(id uuid, w uuid, v uuid, e uuid, n smallint, i jsonb, m jsonb,
-               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint, f uuid, fp jsonb)
+               u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint, f uuid, fp jsonb,
+               at double precision, sc uuid, tk double precision)
         where not v_refused ? x.id::text
         on conflict (id) do nothing
       returning id, replay_of, timeout_ms, has_matches
@@ -61,9 +63,9 @@ begin
     select v1.task_id(x.id, d.step) as id, d.step, d.action, cardinality(d.children) as children,
            case when x.ru is null then cardinality(d.parents)
                 else (select count(*) from unnest(d.parents) p(step) where p.step <> all (x.ru)) end as pending,
-           d.schedule_timeout_ms, coalesce(x.h, false) as is_held, d.gate is not null as is_gated,
+           d.schedule_timeout_ms, coalesce(x.h, false) or x.at is not null as is_held, d.gate is not null as is_gated,
            (select (spill->>1)::bigint from jsonb_array_elements(x.s) spill where (spill->>0)::smallint = d.step) as lane
-      from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[])
+      from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[], at double precision)
       join v1.dag d on d.version_id = x.v
       where x.id = any (v_started) and d.kind = 'step' and (d.step = any (x.ru)) is not true
   ), inserted as (
@@ -92,14 +94,16 @@ begin
 
   if v_are_limited or v_are_held or cardinality(v_started) < jsonb_array_length(p_starts) then
     timed := array(
-      select x.id from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean) where x.u is not null or x.h);
+      select x.id from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean, at double precision)
+        where x.u is not null or x.h or x.at is not null);
     insert into v1.timer (tenant_id, shard, id, kind, due_at)
-      select p_tenant_id, p_shard, x.id, 'release'::v1.timer_kind, 'infinity'::timestamptz
-        from jsonb_to_recordset(p_starts) as x(id uuid, h boolean) where x.h and x.id = any (v_started)
+      select p_tenant_id, p_shard, x.id, 'release'::v1.timer_kind, coalesce(v1.moment(x.at), 'infinity'::timestamptz)
+        from jsonb_to_recordset(p_starts) as x(id uuid, h boolean, at double precision)
+        where (x.h or x.at is not null) and x.id = any (v_started)
       union all
       select p_tenant_id, p_shard, x.id, 'timeout', p_at + x.u * interval '1 millisecond'
-        from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean)
-        where x.u is not null and x.h is not true and x.id = any (v_started);
+        from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean, at double precision)
+        where x.u is not null and x.h is not true and x.at is null and x.id = any (v_started);
   end if;
   if v_has_matches then
     insert into v1.match (tenant_id, shard, event_key, equality, run_id, number, kind, condition)

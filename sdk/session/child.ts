@@ -16,6 +16,8 @@ export interface Spawn {
   input: string;
   metadata: Metadata;
   isDetached: boolean;
+  delayMs?: number;
+  startAt?: number;
 }
 
 export interface ChildWaitOptions {
@@ -105,10 +107,7 @@ export class Child {
   }
 }
 
-function spawnText(
-  { key, workflow, metadata, isDetached }: Omit<Spawn, "input">,
-  input: string,
-): string {
-  const rest = JSON.stringify({ key, workflow, metadata, ...(isDetached && { isDetached }) });
+function spawnText({ isDetached, ...spawn }: Omit<Spawn, "input">, input: string): string {
+  const rest = JSON.stringify({ ...spawn, ...(isDetached && { isDetached }) });
   return `${rest.slice(0, -1)},"input":${input}}`;
 }

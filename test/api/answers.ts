@@ -141,7 +141,8 @@ export async function readTraces(world: World): Promise<string> {
        (select jsonb_agg(l order by l.name) from v1."limit" l where l.tenant_id = $1) as limits,
        (select jsonb_agg(f order by f.id) from v1.filter f where f.tenant_id = $1) as filters,
        (select jsonb_agg(n order by n.name) from v1.notification n where n.tenant_id = $1) as notifications,
-       (select jsonb_agg(w order by w.name) from v1.webhook w where w.tenant_id = $1) as webhooks`,
+       (select jsonb_agg(w order by w.name) from v1.webhook w where w.tenant_id = $1) as webhooks,
+       (select jsonb_agg(s order by s.id) from v1.schedule s where s.tenant_id = $1) as schedules`,
     [world.tenant],
   );
   return JSON.stringify(row);

@@ -21,6 +21,8 @@ let message: string;
 /** Of the owner: a filter that can't be evaluated, and an event for which it was. */
 let filter: string;
 let event: string;
+/** Of the owner: a schedule. */
+let schedule: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -49,6 +51,8 @@ beforeAll(async () => {
   await owner.call("PUT", `/notifications/${SECRET}`, { url: `https://${SECRET}.test/` });
   const condition = { workflow: SECRET, expression: "input.none", payload: SECRET };
   filter = (await owner.call<{ id: string }>("POST", "/filters", condition)).body.id;
+  const cron = { workflow: SECRET, cron: "0 0 1 1 *", input: SECRET };
+  schedule = (await owner.call<{ id: string }>("POST", "/schedules", cron)).body.id;
   const published = { key: SECRET, payload: { of: SECRET } };
   event = (await owner.call<{ id: string }>("POST", "/events", published)).body.id;
   const [row] = await owner.sql("select id from v1.api_token where tenant_id = $1", [owner.tenant]);
@@ -160,6 +164,34 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   changeFilter: () =>
     isUnknown("PATCH", `/filters/${filter}`, "filter_not_found", { expression: "false" }),
   deleteFilter: () => isUnknown("DELETE", `/filters/${filter}`, "filter_not_found"),
+  createSchedule: async () => {
+    const asked = await ask(other, "POST", "/schedules", { workflow: SECRET, cron: "@daily" });
+    await expectProblem(asked, "workflow_not_found", /./);
+  },
+  createSchedules: async () => {
+    const schedules = [{ workflow: SECRET, cron: "@daily" }];
+    const asked = await ask(other, "POST", "/schedules/bulk", { schedules });
+    await expectProblem(asked, "workflow_not_found", /./);
+  },
+  previewSchedule: async () => {
+    const { body } = await ask(other, "POST", "/schedules/preview", { cron: "@daily", count: 1 });
+    expect(body).toEqual({ ticks: [expect.anything()] });
+  },
+  listSchedules: async () => {
+    for (const query of ["", `?workflow=${SECRET}`, "?kind=cron"]) {
+      await seesNothing(`/schedules${query}`);
+    }
+    await seesNothing(`/runs?scheduleId=${schedule}`);
+  },
+  readSchedule: () => isNotFound(`/schedules/${schedule}`, "schedule_not_found"),
+  changeSchedule: () =>
+    isUnknown("PATCH", `/schedules/${schedule}`, "schedule_not_found", { isEnabled: false }),
+  deleteSchedule: () => isUnknown("DELETE", `/schedules/${schedule}`, "schedule_not_found"),
+  deleteSchedules: async () => {
+    const { body } = await ask(other, "POST", "/schedules/delete", { ids: [schedule] });
+    expect(body).toEqual({ ids: [] });
+  },
+  triggerSchedule: () => isUnknown("POST", `/schedules/${schedule}/trigger`, "schedule_not_found"),
   listEvents: () => seesNothing("/events"),
   readEvent: () => isNotFound(`/events/${event}`, "event_not_found"),
   replayEvent: () => isUnknown("POST", `/events/${event}/replay`, "event_not_found"),

@@ -6,7 +6,7 @@ import { describe, expect, inject, test } from "vitest";
 import { pauseWorkflow, readDefinitions, resumeWorkflow } from "../../database/functions.ts";
 import type { StartRow } from "../../database/rows.ts";
 import { newRunId } from "../../protocol/ids.ts";
-import { cancelled, completed, failed, released } from "./rows.ts";
+import { cancelled, child, completed, failed, released, spawned } from "./rows.ts";
 import {
   idsOf,
   openPool,
@@ -113,6 +113,81 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
     const start = shard.start(await shard.register("pair", { a: [] }));
     await pauseWorkflow(query, shard.tenant, "pair", "drop");
     expect((await shard.commit({ starts: [start] })).starts).toEqual({ [start.id]: "stale" });
+  });
+});
+
+describe.each(inject("databases"))("a delayed run on $name", (database) => {
+  const pool = openPool(database);
+  const query = queryOf(pool);
+
+  async function delayedRun(): Promise<{ shard: TestShard; workflow: Registered } & StartedRun> {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [], b: ["a"] }, { timeoutMs: 3_000 });
+    return { shard, workflow, ...(await shard.startRun(workflow, { at: AT })) };
+  }
+
+  test("waits for its moment, and its time counts from then", async () => {
+    const { shard, run, task } = await delayedRun();
+    expect(await shard.states(run)).toEqual(["waiting", "waiting"]);
+    const timer = { id: run, kind: "release", due: AT };
+    expect(await shard.timers()).toEqual([timer]);
+    expect([await shard.queued(), await shard.handouts()]).toEqual([[], {}]);
+    expect((await shard.recover()).agenda).toEqual([{ id: run, k: "release", d: AT }]);
+    const request = shard.request({ at: AT + 5, releases: [released(run)] });
+    const first = await shard.send(request);
+    expect(idsOf(first.ready)).toEqual([task("a")]);
+    expect(first.timers).toEqual([{ id: run, k: "timeout", d: AT + 3_005 }]);
+    expect(await shard.send(request)).toEqual({ ...first, repeated: true });
+  });
+
+  test("tells its timer again when its start is sent again", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [] });
+    const request = shard.request({ starts: [shard.start(workflow, { at: AT })] });
+    const first = await shard.send(request);
+    expect(first.timers).toMatchObject([{ k: "release", d: AT }]);
+    expect((await shard.send(request)).timers).toEqual(first.timers);
+  });
+
+  test.each(["hold", "drop"] as const)(
+    "whose workflow is paused with %s by then is held until it is resumed",
+    async (mode) => {
+      const { shard, run, task } = await delayedRun();
+      await pauseWorkflow(query, shard.tenant, "pair", mode);
+      const request = shard.request({ at: AT, releases: [released(run)] });
+      for (const _ of [1, 2]) expect((await shard.send(request)).ready).toEqual([]);
+      expect(await shard.timers()).toEqual([{ id: run, kind: "release", due: INFINITY }]);
+      expect((await resumeWorkflow(query, shard.tenant, "pair"))?.shards).toEqual([0]);
+      const { ready } = await shard.commit({ releases: [released(run)] });
+      expect(idsOf(ready)).toEqual([task("a")]);
+    },
+  );
+
+  test("of a paused workflow waits for its moment, though that is resumed before", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [] });
+    await pauseWorkflow(query, shard.tenant, "pair", "hold");
+    await shard.readDefinitions();
+    const { run } = await shard.startRun(workflow, { h: true, at: AT });
+    await resumeWorkflow(query, shard.tenant, "pair");
+    expect(await shard.timers()).toEqual([{ id: run, kind: "release", due: AT }]);
+  });
+
+  test("that is cancelled is never released", async () => {
+    const { shard, run } = await delayedRun();
+    await shard.commit({ cancels: [cancelled(run)] });
+    expect(await shard.timers()).toEqual([]);
+    expect((await shard.commit({ releases: [released(run)] })).ready).toEqual([]);
+  });
+
+  test("is a child like any other", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [] });
+    const { task } = await shard.startRun(workflow);
+    const later = { ...child("later", "pair"), at: AT };
+    const reply = await shard.commit({ spawns: [spawned(task("a"), [later])] });
+    expect([reply.ready, reply.timers]).toEqual([[], [{ id: later.id, k: "release", d: AT }]]);
+    expect(await shard.states(later.id)).toEqual(["waiting"]);
   });
 });
 

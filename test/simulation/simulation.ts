@@ -10,6 +10,7 @@ import { hashToken } from "../../workers/api/authenticate.ts";
 import { forgetDefinitions } from "../../workers/definitions/definitions.ts";
 import type { Environment } from "../../workers/environment.ts";
 import { QueueDrain } from "../../workers/messages/queue-drain.ts";
+import { ScheduleClock } from "../../workers/schedules/schedule-clock.ts";
 import { ApiTransport } from "./api-transport.ts";
 import { behave } from "./behaviour.ts";
 import { ClientProcess } from "./client-process.ts";
@@ -69,6 +70,12 @@ export interface SimulationOptions {
 
 type ObjectClass = new (context: DurableObjectState, environment: Environment) => unknown;
 
+/** What a trace calls objects of a class. */
+const KINDS = new Map<ObjectClass, string>([
+  [QueueDrain, "drain"],
+  [ScheduleClock, "clock"],
+]);
+
 let made = 0;
 
 export class Simulation {
@@ -122,6 +129,7 @@ export class Simulation {
       LOG_LEVEL: print ? "debug" : "error",
       DISPATCHER: namespaceOf((name) => this.#hostOf(name, DispatcherShard, environment)),
       QUEUE_DRAIN: namespaceOf((name) => this.#hostOf(name, QueueDrain, environment)),
+      SCHEDULE_CLOCK: namespaceOf((name) => this.#hostOf(name, ScheduleClock, environment)),
     };
     this.#edge = new EdgeWorker(surroundings, environment);
     this.#network = new Network(
@@ -217,7 +225,7 @@ export class Simulation {
       const parts = { surroundings: this.#surroundings, weather: this.#weather, random };
       const make = (context: unknown): unknown =>
         new Class(context as DurableObjectState, environment);
-      const kind = Class === QueueDrain ? "drain" : "shard";
+      const kind = KINDS.get(Class) ?? "shard";
       host = new ObjectHost(name, `${kind}${this.#hosts.size}`, make, parts);
       this.#hosts.set(name, host);
     }

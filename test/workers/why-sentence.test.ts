@@ -66,6 +66,7 @@ const SENTENCES: [WaitReason, string][] = [
     { kind: "paused", since: T },
     `Its run was started while the workflow was paused, which it has been since ${T}, and begins when the workflow is resumed.`,
   ],
+  [{ kind: "delayed", until: T }, `Its run was started with a delay, and begins at ${T}.`],
   [{ kind: "backoff", until: T }, `Its last attempt failed, and the next is due at ${T}.`],
   [
     { ...permits, held: 2, bound: 2 },
@@ -116,6 +117,7 @@ const KINDS: Record<WaitReason["kind"], true> = {
   parents: true,
   wait: true,
   paused: true,
+  delayed: true,
   backoff: true,
   concurrency: true,
   rate: true,

@@ -22,6 +22,7 @@ import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
 import { runs } from "./runs.ts";
+import { schedules } from "./schedules.ts";
 import { shards } from "./shards.ts";
 import { tasks } from "./tasks.ts";
 import { webhooks } from "./webhooks.ts";
@@ -97,6 +98,7 @@ const resources = [
   filters,
   limits,
   notifications,
+  schedules,
   runs,
   tasks,
   cancellations,

@@ -35,10 +35,11 @@ function filterOf<State extends z.ZodType<http.RunFilter["state"]>>(state: State
         .refine((labels) => Object.keys(labels).length > 0, "must have at least one label")
         .exactOptional(),
       eventId: id.exactOptional(),
+      scheduleId: id.exactOptional(),
     })
     .refine((filter) => Object.keys(filter).length > 0, {
       message:
-        "must have at least one of workflow, state, since, until, metadata and eventId: say which runs are meant",
+        "must have at least one of workflow, state, since, until, metadata, eventId and scheduleId: say which runs are meant",
     });
 }
 

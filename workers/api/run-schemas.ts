@@ -24,7 +24,19 @@ import {
   runId,
   taskError,
 } from "./fields.ts";
+import { brokenInDelay } from "./delay-rules.ts";
+import { heldTo } from "./limit-schemas.ts";
 import { taskWait } from "./wait-schemas.ts";
+
+const delay = {
+  delayMs: z.int().min(0).exactOptional().openapi({
+    description: "It begins so many milliseconds later, at most 30 days. Default at once.",
+  }),
+  startAt: instant.exactOptional().openapi({
+    format: "date-time",
+    description: "It begins then, at most 30 days ahead; a time that has passed is now.",
+  }),
+};
 
 export const startRunSchema = z
   .strictObject({
@@ -33,7 +45,9 @@ export const startRunSchema = z
     metadata: metadata.exactOptional(),
     priority: priority.exactOptional(),
     idempotencyKey: idempotencyKey.exactOptional(),
+    ...delay,
   })
+  .superRefine(heldTo(brokenInDelay))
   .openapi("StartRun") satisfies z.ZodType<http.StartRun>;
 
 export const startRunsSchema = z
@@ -92,7 +106,10 @@ export const runSummarySchema = z
     filterId: id.nullable(),
     replayOf: runId.nullable(),
     parent: z.object({ run: runId, task: id }).nullable(),
+    scheduleId: id.nullable(),
+    scheduledFor: moment.nullable().openapi({ description: "The tick that it was started for." }),
     createdAt: moment,
+    startsAt: moment.nullable().openapi({ description: "When it begins, if it was delayed." }),
     startedAt: moment.nullable(),
     finishedAt: moment.nullable(),
   })
@@ -133,6 +150,7 @@ const listParameters = {
   since: instant.exactOptional(),
   until: instant.exactOptional(),
   eventId: id.exactOptional(),
+  scheduleId: id.exactOptional(),
   limit,
   cursor: cursor(isRunId),
 };

@@ -7,6 +7,7 @@ import { readResult, readRun } from "../../database/read-run.ts";
 import { listRuns } from "../../database/read-runs.ts";
 import { connectReads } from "../../database/reads.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
+import { delayedUntil } from "../../protocol/delay.ts";
 import type { StartedRun, StartRun } from "../../protocol/http.ts";
 import { isFinishedRun } from "../../protocol/states.ts";
 import { startRow, workflowToStart } from "../definitions/start-row.ts";
@@ -37,7 +38,8 @@ const start = createRoute({
   tags: ["Runs"],
   operationId: "startRun",
   summary: "Start a run",
-  description: "Once this has answered the run happens, whatever dies.",
+  description:
+    "Once this has answered the run happens, whatever dies: at once, or after its delay, of which `startsAt` tells.",
   request: { body: json(startRunSchema) },
   responses: answers(
     {
@@ -168,12 +170,14 @@ function startAll(
   { tenant, bodyBytes }: Pick<AppTypes["Variables"], "tenant" | "bodyBytes">,
   asked: StartRun[],
 ): Promise<Started> {
+  const now = Date.now();
+  const startTimes = asked.map((run) => delayedUntil(run, now));
   return startAtShard(env, tenant, (definitions): StartCall => {
     const rows = asked.map((run, index) => {
       const where = asked.length === 1 ? "" : `In the body, runs[${index}]: `;
       const workflow = workflowToStart(definitions, run.workflow, where);
       const { input: i = null, metadata: m = {}, idempotencyKey: k, priority: pr } = run;
-      return startRow(definitions, workflow, { i, m, k, pr });
+      return startRow(definitions, workflow, { i, m, k, pr, at: startTimes[index] });
     });
     return { events: [], runs: rows, bytes: bodyBytes };
   });

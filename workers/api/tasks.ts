@@ -120,6 +120,7 @@ function reasonInPostgres({
   parents,
   isHeld,
   pausedAt,
+  startsAt,
   retryAt,
   wait,
 }: WaitingTask): WaitReason | undefined {
@@ -127,6 +128,9 @@ function reasonInPostgres({
     case "waiting":
       if (isHeld && pausedAt !== null) return { kind: "paused", since: isoTime(pausedAt) };
       if (wait !== undefined) return ofWait(wait);
+      if (startsAt !== null && startsAt.getTime() > Date.now()) {
+        return { kind: "delayed", until: isoTime(startsAt) };
+      }
       return parents.length > 0 ? { kind: "parents", parents } : { kind: "arriving" };
     case "backoff":
       return retryAt === null ? { kind: "arriving" } : { kind: "backoff", until: isoTime(retryAt) };

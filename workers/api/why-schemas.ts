@@ -57,6 +57,7 @@ const waitReason = z
       anyOf: z.array(z.array(openCondition)),
     }),
     z.object({ kind: z.literal("paused"), since: moment }),
+    z.object({ kind: z.literal("delayed"), until: moment }),
     z.object({ kind: z.literal("backoff"), until: moment }),
     z.object({
       kind: z.literal("concurrency"),

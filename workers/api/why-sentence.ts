@@ -28,6 +28,8 @@ export function sentenceOf(reason: WaitReason): string {
       return ofWait(reason);
     case "paused":
       return `Its run was started while the workflow was paused, which it has been since ${reason.since}, and begins when the workflow is resumed.`;
+    case "delayed":
+      return `Its run was started with a delay, and begins at ${reason.until}.`;
     case "backoff":
       return `Its last attempt failed, and the next is due at ${reason.until}.`;
     case "concurrency":

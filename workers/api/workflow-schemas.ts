@@ -12,6 +12,7 @@ import {
   MAX_BACKOFF_FACTOR,
   MAX_BACKOFF_MS,
   MAX_CANCEL_ON,
+  MAX_DECLARED_CRONS,
   MAX_DECLARED_FILTERS,
   MAX_EVENT_KEYS,
   MAX_LABEL_WEIGHT,
@@ -30,6 +31,7 @@ import { filterConditionSchema } from "./filter-schemas.ts";
 import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
 import { heldTo, limitUses } from "./limit-schemas.ts";
 import { brokenInLabel } from "./limit-rules.ts";
+import { cronDefinition } from "./schedule-schemas.ts";
 import { eventKey, waitFor } from "./wait-schemas.ts";
 
 const eventPattern = z
@@ -198,6 +200,10 @@ export const definitionSchema = z
     cancelOn: z.array(cancelOn).max(MAX_CANCEL_ON).exactOptional().openapi({
       description:
         "Events that cancel its unfinished runs: those that were started before the event and meet the condition.",
+    }),
+    crons: z.array(cronDefinition).max(MAX_DECLARED_CRONS).exactOptional().openapi({
+      description:
+        "Schedules that start its runs while this version is active, beside those that are stored.",
     }),
     steps: z.array(step).min(1, "must have at least one step").max(MAX_STEPS),
     limits: limitUses.openapi({

@@ -13,6 +13,7 @@ import { checksumOf } from "../definitions/canonical-json.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
 import { refuseUnknownLimits, rowsOf } from "../definitions/registration.ts";
 import type { AppTypes } from "../environment.ts";
+import { nudgeClock } from "../schedules/schedule-clock.ts";
 import { nudgeShards } from "../shard-calls.ts";
 import { nameParameters, pageOf } from "./fields.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
@@ -115,6 +116,9 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
     const { created, ...registered } = reply;
     if (created) {
       forgetDefinitions(tenant);
+      if (definition.crons !== undefined) {
+        await nudgeClock(context.env, log, tenant, Date.now());
+      }
       const { id, version } = registered;
       log.info("workflow.version_created", { workflow_id: id, version: version.number });
     }

@@ -1,6 +1,6 @@
 /**
  * The duties of the clock, once a minute: partitions ahead of time, expired idempotency keys, and a
- * nudge to every shard that has tasks or due timers, and to the broker of messages that nobody has taken. The
+ * nudge to every shard that has tasks or due timers, to the clocks of schedules that are due, and to the broker of messages that nobody has taken. The
  * only poll in the system: one query for all tenants.
  */
 import { queryOverHttp } from "../../database/connect.ts";
@@ -9,15 +9,20 @@ import type { SentMessages } from "../../database/message-rows.ts";
 import { messageQueueOf, nudgeDrain } from "../../messages/choice.ts";
 import { createLogger, errorFields, type Logger } from "../../telemetry/log.ts";
 import type { Environment } from "../environment.ts";
+import { nudgeClock } from "../schedules/schedule-clock.ts";
 import { nudgeShards } from "../shard-calls.ts";
 
 export async function everyMinute(env: Environment): Promise<void> {
   const log = createLogger({}, env.LOG_LEVEL);
   const messages = messageQueueOf(env);
   const duties = await runClockDuties(queryOverHttp(env), messages.broker);
-  const { partitions, forgotten, busy, waiting } = duties;
+  const { partitions, forgotten, busy, waiting, overdue } = duties;
   if (partitions > 0) log.info("partitions.created", { count: partitions });
-  await Promise.all([nudgeShards(env, log, busy), announceWaiting(env, log, waiting)]);
+  await Promise.all([
+    nudgeShards(env, log, busy),
+    announceWaiting(env, log, waiting),
+    ...overdue.map((tenant) => nudgeClock(env, log, tenant, Date.now())),
+  ]);
   log.debug("clock.ticked", { partitions, forgotten, nudged: busy.length });
 }
 

@@ -9,6 +9,7 @@ import { buildCancelOn } from "./cancel-on.ts";
 import { buildDag } from "./dag.ts";
 import { buildDeclared } from "./filters.ts";
 import { namedLimits, versionDispatch } from "./dispatch.ts";
+import { checkCrons } from "./crons.ts";
 import { checkLimitUses } from "./limit-checks.ts";
 import { checkRetryConditions } from "./retry-conditions.ts";
 
@@ -27,6 +28,7 @@ export function rowsOf(definition: WorkflowDefinition): RegistrationRows {
     ...checkLimitUses(definition),
     ...cancelOn.findings,
     ...filters.findings,
+    ...checkCrons(definition),
   ];
   if ("findings" in dag) return refuseDefinition([...dag.findings, ...ofExpressions]);
   if (ofExpressions.length > 0) return refuseDefinition(ofExpressions);

@@ -7,8 +7,11 @@ import { newRunId } from "../../protocol/ids.ts";
 import { ProblemError } from "../api/problems.ts";
 import type { DefinedWorkflow, Definitions } from "./definitions.ts";
 
-/** What a run is given: input, metadata, what starts it, its idempotency key, its priority. */
-export type GivenToRun = Pick<StartRow, "i" | "m" | "e" | "k" | "pr" | "f" | "fp">;
+/** What a run is given: input, metadata, what starts it and when, its idempotency key, its priority. */
+export type GivenToRun = Pick<
+  StartRow,
+  "i" | "m" | "e" | "k" | "pr" | "f" | "fp" | "at" | "sc" | "tk"
+>;
 
 /** A run of the workflow's active version. */
 export function startRow(
@@ -40,7 +43,12 @@ export function replayRow(
   const pr = original.priority ?? undefined;
   const filter =
     original.filterId === null ? {} : { f: original.filterId, fp: original.filterPayload };
-  const row = { ...startRow(definitions, workflow, { i, m, k, pr, ...filter }), ro: original.id };
+  const schedule =
+    original.scheduleId === null
+      ? {}
+      : { sc: original.scheduleId, tk: original.tick?.getTime() ?? undefined };
+  const given = { i, m, k, pr, ...filter, ...schedule };
+  const row = { ...startRow(definitions, workflow, given), ro: original.id };
   if (isOfActiveVersion) return row;
   return {
     ...row,

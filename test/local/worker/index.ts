@@ -25,8 +25,9 @@ export class DispatcherShard extends DurableObject<Env> {
   }
 }
 
-/** The other class that every Worker of ours has. */
+/** The other classes that every Worker of ours has. */
 export class QueueDrain extends DurableObject<Env> {}
+export class ScheduleClock extends DurableObject<Env> {}
 
 let scheduledRuns = 0;
 

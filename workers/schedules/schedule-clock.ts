@@ -1,0 +1,27 @@
+/**
+ * The clock of a tenant's schedules, with what it does. Class and binding names are permanent.
+ */
+import { Clock } from "../../durable-objects/schedule-clock.ts";
+import { errorFields, type Logger } from "../../telemetry/log.ts";
+import type { Environment } from "../environment.ts";
+import { tendSchedules } from "./tend.ts";
+
+export class ScheduleClock extends Clock<Environment> {
+  constructor(context: DurableObjectState, env: Environment) {
+    super(context, env, async (tenant, log) => await tendSchedules(env, tenant, log));
+  }
+}
+
+/** Has a tenant's clock wake when something is due. One that can't be reached is nudged within a minute. */
+export async function nudgeClock(
+  { SCHEDULE_CLOCK: clocks }: Pick<Environment, "SCHEDULE_CLOCK">,
+  log: Logger,
+  tenant: string,
+  due: number,
+): Promise<void> {
+  try {
+    await clocks.getByName(tenant).nudge(due);
+  } catch (error) {
+    log.warn("clock.not_nudged", { tenant_id: tenant, ...errorFields(error) });
+  }
+}
