@@ -32,7 +32,7 @@ export function* pieces<Item>(
 
 /** Bodies `{"<name>":[…]}` of bulk calls, out of items that are already JSON. */
 export function* bulkCalls(
-  name: "runs" | "events" | "filters" | "ids",
+  name: "runs" | "events" | "filters" | "schedules" | "ids",
   items: readonly string[],
 ): Generator<string> {
   const maximum = { count: MAX_BULK, bytes: MAX_BODY_BYTES };

@@ -25,6 +25,7 @@ import { checkedPriority } from "./limits.ts";
 import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
+import { Schedules } from "./schedules.ts";
 import { StoredLimits } from "./stored-limits.ts";
 import { Webhooks } from "./webhooks.ts";
 import { Workers } from "./workers.ts";
@@ -101,6 +102,7 @@ export class Client {
   readonly events: Events;
   readonly filters: Filters;
   readonly notifications: Notifications;
+  readonly schedules: Schedules;
   readonly webhooks: Webhooks;
   /** @internal Shared with the worker. */
   readonly http: Http;
@@ -120,6 +122,7 @@ export class Client {
     this.events = new Events(this.http);
     this.filters = new Filters(this.http);
     this.notifications = new Notifications(this.http);
+    this.schedules = new Schedules(this.http, this.runs);
     this.webhooks = new Webhooks(this.http);
   }
 

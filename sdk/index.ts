@@ -52,12 +52,15 @@ export type {
   NotificationBody,
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
+export type { CreatedSchedule, Schedule, SchedulePreview } from "../protocol/schedule-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
 export type { DeadMessage, DeadMessageWithBody, QueueState } from "../protocol/message-bodies.ts";
 export type { StepFailure } from "../protocol/session.ts";
 export type { MetCondition, Waited } from "../protocol/wait-bodies.ts";
 export type {
+  CatchUp,
   LimitStrategy,
+  Overlap,
   PauseMode,
   RunState,
   StepKind,
@@ -83,6 +86,8 @@ export {
 } from "./client.ts";
 export type { ChildRun, ChildWaitOptions, SpawnItem, SpawnOptions } from "./child-run.ts";
 export type { FailureContext, LogFields, TaskContext, TaskLog } from "./context.ts";
+export type { CronOptions, ScheduleRunOptions } from "./crons.ts";
+export type { DelayOptions } from "./delay.ts";
 export type { Duration } from "./duration.ts";
 export type { EventFilter, ListEvents, ReplayedEventFilter, ReplayEventOptions } from "./events.ts";
 export type {
@@ -132,6 +137,13 @@ export type {
   WaitForOptions,
   WaitTimeoutOptions,
 } from "./wait-for.ts";
+export type {
+  ChangeScheduleOptions,
+  CreateScheduleOptions,
+  ListSchedules,
+  PreviewOptions,
+  ScheduleTimes,
+} from "./schedules.ts";
 export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-limits.ts";
 export type { PutWebhookOptions } from "./webhooks.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";

@@ -8,8 +8,10 @@ import type { CancelOn, ExecutionPolicy, WorkflowDefinition } from "../protocol/
 import type { LimitUse } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
 import { MAX_RUN_TIMEOUT_MS, MAX_STEPS } from "../protocol/limits.ts";
+import type { CronDefinition } from "../protocol/schedule-bodies.ts";
 import type { Stickiness } from "../protocol/states.ts";
 import { type CancelOnOptions, checkedCancelOn } from "./cancel-on.ts";
+import { type CronOptions, checkedCrons } from "./crons.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
 import type { StepOutput } from "./json-types.ts";
@@ -55,6 +57,14 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
   /** What cancels its runs by itself: events, at most 5, each under a condition. Default none. */
   cancelOn?: readonly CancelOnOptions[] | undefined;
   /**
+   * What starts runs of it by the clock while this version is active, at most 20: in the zone's own time, as its
+   * daylight saving time has it. Others are stored with `client.schedules`. Default none.
+   *
+   * @example
+   * crons: [{ cron: "30 9 * * MON-FRI", timezone: "Europe/Berlin", overlap: "skip" }]
+   */
+  crons?: readonly CronOptions[] | undefined;
+  /**
    * Limits that each of its runs is under, from its first task's start to the run's end, at most 5.
    * Default none.
    */
@@ -79,6 +89,7 @@ interface Shared {
   readonly events: readonly string[];
   readonly filters: readonly FilterCondition[];
   readonly cancelOn: readonly CancelOn[];
+  readonly crons: readonly CronDefinition[];
   readonly limits: readonly LimitUse[];
   readonly priority: number | undefined;
   readonly sticky: Stickiness | undefined;
@@ -216,7 +227,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 
   /** The definition as it is registered. Throws `DefinitionError` when there are no steps. */
   definition(): WorkflowDefinition {
-    const { name, description, events, filters, cancelOn, steps, timeoutMs, onFailure } =
+    const { name, description, events, filters, cancelOn, crons, steps, timeoutMs, onFailure } =
       this.#shared;
     const { limits, priority, sticky } = this.#shared;
     if (steps.size === 0) {
@@ -228,6 +239,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
       ...(events.length === 0 ? {} : { events: [...events] }),
       ...(filters.length === 0 ? {} : { filters: [...filters] }),
       ...(cancelOn.length === 0 ? {} : { cancelOn: [...cancelOn] }),
+      ...(crons.length === 0 ? {} : { crons: [...crons] }),
       steps: [...steps.values()].map(({ definition }) => definition),
       ...(limits.length === 0 ? {} : { limits: [...limits] }),
       ...(priority === undefined ? {} : { priority }),
@@ -291,8 +303,8 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
 export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
   options: WorkflowOptions<Schema>,
 ): Workflow<StandardSchemaV1.InferInput<Schema>, StandardSchemaV1.InferOutput<Schema>> {
-  const { name, description, on, filters, cancelOn, limits, priority, sticky, input, timeout } =
-    options;
+  const { name, description, on, filters, cancelOn, crons, limits, priority, sticky } = options;
+  const { input, timeout } = options;
   const of = `workflow "${name}"`;
   checkName(name, "A workflow");
   return new Workflow({
@@ -301,6 +313,7 @@ export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
     events: checkedEvents(name, on?.events ?? []),
     filters: checkedFilters(name, filters ?? [], (on?.events ?? []).length > 0),
     cancelOn: checkedCancelOn(name, cancelOn ?? []),
+    crons: checkedCrons(name, crons ?? []),
     limits: checkedLimits(limits ?? [], of),
     priority: priority === undefined ? undefined : checkedPriority(priority, of),
     sticky,

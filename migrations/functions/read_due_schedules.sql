@@ -5,7 +5,7 @@
 -- Returns    DueReply in database/schedule-rows.ts
 create or replace function v1.read_due_schedules(
   p_tenant_id uuid, p_at timestamptz, p_limit integer, p_bytes bigint)
-returns jsonb language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+returns jsonb language sql stable security definer set search_path = pg_catalog, pg_temp set jit = off as $$
   with due as (
     select s.*, sum(pg_column_size(s.input)) over (order by s.due_at, s.id rows unbounded preceding)
                 - pg_column_size(s.input) as bytes_before
@@ -23,7 +23,7 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
           'lastRun', s.last_run_id, 'isPreviousUnfinished', coalesce(r.state in ('queued', 'running'), false),
           'bytes', octet_length(s.input::text)) order by s.due_at, s.id)
         from due s
-        join v1.workflow w on w.id = s.workflow_id
+        cross join lateral (select name, pause_mode from v1.workflow where id = s.workflow_id limit 1) w
         left join lateral (select state from v1.workflow_run where id = s.last_run_id limit 1) r on true
         where s.bytes_before < p_bytes), '[]'))
 $$;

@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import { everyMinute } from "../../workers/cron/every-minute.ts";
 import type { Environment } from "../../workers/environment.ts";
+import { createSchedule } from "../support/schedules.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
 
 let world: World;
@@ -15,7 +16,7 @@ beforeEach(async () => {
   await world.register({ name: "frail", steps: [{ name: "only", retries: 1, backoff }] });
 });
 
-/** Lets the clock tick; says which shards are nudged. Shards and drains of other tests must not hear of it. */
+/** Lets the clock tick; says which shards, and clocks of schedules, are nudged. Those of other tests must not hear of it. */
 async function tick(fails: (shard: string) => boolean = () => false): Promise<string[]> {
   const nudged: string[] = [];
   const getByName = (shard: string) => ({
@@ -28,6 +29,7 @@ async function tick(fails: (shard: string) => boolean = () => false): Promise<st
     ...world.env,
     DISPATCHER: { getByName } as unknown as Environment["DISPATCHER"],
     QUEUE_DRAIN: { getByName: () => ({ nudge: () => Promise.resolve() }) },
+    SCHEDULE_CLOCK: { getByName },
   });
   return nudged;
 }
@@ -58,4 +60,17 @@ test("a shard with nothing but a timer is nudged once that is due", async () => 
   // The database has a clock of its own.
   await world.sql("update v1.timer set due_at = now() where tenant_id = $1", [world.tenant]);
   expect(await tick()).toContain(shard);
+});
+
+test("the clock of a tenant's schedules is nudged once one is due, also when another can't be reached", async () => {
+  const other = await createWorld();
+  await other.register({ name: "frail", steps: [{ name: "only" }] });
+  for (const each of [other, world]) {
+    await createSchedule(each, { workflow: "frail", cron: "@hourly" });
+  }
+  const tenants = [other.tenant, world.tenant];
+  expect(await tick()).not.toContain(world.tenant);
+  await world.sql("update v1.schedule set due_at = now() where tenant_id = any ($1)", [tenants]);
+  const nudged = await tick((name) => name === other.tenant);
+  expect(nudged).toEqual(expect.arrayContaining(tenants));
 });
