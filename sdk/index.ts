@@ -58,13 +58,24 @@ export type { StepFailure } from "../protocol/session.ts";
 export type { MetCondition, Waited } from "../protocol/wait-bodies.ts";
 export type {
   LimitStrategy,
+  ActivationChoice,
   PauseMode,
   RunState,
   StepKind,
   Stickiness,
   TaskState,
   TimeoutChoice,
+  Versioning,
+  WorkflowChangeKind,
 } from "../protocol/states.ts";
+export type {
+  Difference,
+  Promotion,
+  RollbackRule,
+  VersionDiff,
+  VersionSummary,
+  WorkflowChange,
+} from "../protocol/version-bodies.ts";
 export type {
   HmacSignature,
   Webhook,
@@ -78,6 +89,7 @@ export {
   type ClientOptions,
   type PublishItem,
   type PublishOptions,
+  type RegisterOptions,
   type StartItem,
   type StartOptions,
 } from "./client.ts";
@@ -136,4 +148,10 @@ export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-li
 export type { PutWebhookOptions } from "./webhooks.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
-export type { PauseOptions } from "./workflows.ts";
+export type {
+  ActivateOptions,
+  EndPromotionOptions,
+  PauseOptions,
+  PromoteOptions,
+  RollBackOptions,
+} from "./workflows.ts";

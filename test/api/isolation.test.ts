@@ -127,6 +127,19 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   },
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
+  listVersions: () => isNotFound(`/workflows/${SECRET}/versions`, "workflow_not_found"),
+  readVersion: () => isNotFound(`/workflows/${SECRET}/versions/1`, "workflow_not_found"),
+  diffVersions: () => isNotFound(`/workflows/${SECRET}/diff?from=1`, "workflow_not_found"),
+  listWorkflowChanges: () => isNotFound(`/workflows/${SECRET}/changes`, "workflow_not_found"),
+  activateVersion: () =>
+    isUnknown("POST", `/workflows/${SECRET}/activate`, "workflow_not_found", { version: 1 }),
+  rollBack: () => isUnknown("POST", `/workflows/${SECRET}/rollback`, "workflow_not_found"),
+  promoteVersion: () =>
+    isUnknown("PUT", `/workflows/${SECRET}/promotion`, "workflow_not_found", {
+      version: 1,
+      percent: 1,
+    }),
+  endPromotion: () => isUnknown("DELETE", `/workflows/${SECRET}/promotion`, "workflow_not_found"),
   putLimit: async () => {
     const { status } = await ask(other, "PUT", `/limits/${SECRET}`, { concurrency: 7 });
     expect(status).toBe(201);
