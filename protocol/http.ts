@@ -7,7 +7,7 @@ import type { TaskError } from "./errors.ts";
 import type { FilterCondition } from "./event-bodies.ts";
 import type { Json, Metadata } from "./json.ts";
 import type { LabelRequest, LimitUse } from "./limit-bodies.ts";
-import type { CronDefinition } from "./schedule-bodies.ts";
+import type { CronDefinition, StartDelay } from "./schedule-bodies.ts";
 import type { LogLine } from "./session.ts";
 import type {
   AttemptOutcome,
@@ -16,7 +16,9 @@ import type {
   StepKind,
   Stickiness,
   TaskState,
+  Versioning,
 } from "./states.ts";
+import type { Promotion } from "./version-bodies.ts";
 import type { TaskWait, WaitFor } from "./wait-bodies.ts";
 
 /** How long to wait between a failed attempt and the next: `initialMs · factorⁿ`, at most `maxMs`. */
@@ -106,6 +108,11 @@ export interface WorkflowDefinition {
   priority?: number;
   /** Whether a run's later tasks go to the worker of its earlier ones. Default `none`. */
   sticky?: Stickiness;
+  /**
+   * Which workers execute its tasks: `compatible`, any that has the action, rather one built with the run's
+   * version; `pinned`, only those. Default `compatible`.
+   */
+  versioning?: Versioning;
   /** Milliseconds a run may take, from its start to its last step's end. Default no limit. */
   timeoutMs?: number;
   /** Sees to a run that has failed, after its compensations: `workflow:on-failure`. */
@@ -124,19 +131,24 @@ export interface Workflow {
   id: string;
   name: string;
   createdAt: string;
-  /** The version that new runs are bound to. */
+  /** The active version, which new runs are bound to. */
   version: WorkflowVersion;
   definition: WorkflowDefinition;
   /** Since when and how it is paused, else null. */
   paused: { at: string; mode: PauseMode } | null;
+  /** The version that takes a share of new runs beside the active one, else null. */
+  promotion: Promotion | null;
 }
 
-/** The answer to a registration: `created` tells whether it made a new version. */
+/** The answer to a registration. `version` is the one that the definition is, active or not. */
 export interface RegisteredWorkflow extends Workflow {
+  /** Whether it is a new version. */
   created: boolean;
+  /** The number of the active version. */
+  activeVersion: number;
 }
 
-export interface StartRun {
+export interface StartRun extends StartDelay {
   /** The workflow's name. */
   workflow: string;
   /** Default null. */
@@ -146,9 +158,6 @@ export interface StartRun {
   priority?: number;
   /** Two starts with the same key make one run; the key is remembered for a day. */
   idempotencyKey?: string;
-  /** The run begins so many milliseconds later, or at that time; at most 30 days. Default at once. */
-  delayMs?: number;
-  startAt?: string;
 }
 
 export interface StartedRun {
@@ -238,9 +247,8 @@ export interface RunFilter {
   since?: string;
   until?: string;
   metadata?: Metadata;
-  /** Started by this event. */
+  /** Started by this event, by this schedule. */
   eventId?: string;
-  /** Started by this schedule. */
   scheduleId?: string;
 }
 

@@ -5,6 +5,12 @@
 import type { Json, Metadata } from "./json.ts";
 import type { CatchUp, Overlap } from "./states.ts";
 
+/** When a run begins that is started now: at most 30 days later. Default at once. */
+export interface StartDelay {
+  delayMs?: number;
+  startAt?: string;
+}
+
 /** What its runs are started with, and how. */
 export interface ScheduleOptions {
   /** Of its runs. Default null. */

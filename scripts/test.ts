@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { PREPARATION, runStep, type Step, STATIC_CHECKS } from "./steps.ts";
 
 if (process.argv.includes("--help")) {
@@ -23,8 +23,16 @@ interface Report {
   numFailedTests: number;
   numPendingTests: number;
   numFailedTestSuites: number;
-  testResults: { name: string; status: string; message: string; assertionResults: unknown[] }[];
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { fullName: string; status: string; failureMessages?: string[] }[];
+  }[];
 }
+
+/** Characters of a failure that are repeated at the end: a broken seed's are a few lines. */
+const MAX_REPEATED = 2_000;
 
 const directory = mkdtempSync(join(tmpdir(), "skein-report-"));
 const reportFile = join(directory, "report.json");
@@ -45,26 +53,47 @@ const tests: Step = {
   isShown: true,
 };
 
+const failures: string[] = [];
 let passed = 0;
-let failed = 0;
 let skipped = 0;
 try {
   for (const step of [...PREPARATION, ...STATIC_CHECKS, dryRun]) {
     if (await runStep(step)) passed++;
-    else failed++;
+    else failures.push(step.name);
   }
   const isGreen = await runStep(tests);
   const report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
   passed += report.numPassedTests;
   skipped = report.numPendingTests;
-  // A file that could not even be loaded, or an error outside of any test, fails as one.
-  const unloaded = report.testResults.filter(
-    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
-  ).length;
-  const failures = report.numFailedTests + unloaded;
-  failed += failures > 0 || isGreen ? failures : 1;
+  const found = report.testResults.flatMap(failuresOf);
+  failures.push(...found);
+  // An error outside of any test fails as one.
+  if (found.length === 0 && !isGreen) failures.push(`${tests.name}: see above`);
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
+// Where they happened is far above, or has been cut off.
+for (const failure of failures) console.log(`\nFAILED  ${failure}`);
+const failed = failures.length;
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/** What has failed in a file, with what was said of it. One that could not even be loaded fails as one. */
+function failuresOf({
+  name,
+  status,
+  message,
+  assertionResults,
+}: Report["testResults"][number]): string[] {
+  const file = relative(process.cwd(), name);
+  if (status === "failed" && assertionResults.length === 0) return [`${file}\n${cut(message)}`];
+  return assertionResults
+    .filter((test) => test.status === "failed")
+    .map(({ fullName, failureMessages = [] }) =>
+      [`${file} > ${fullName}`, ...failureMessages.map(cut)].join("\n"),
+    );
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_REPEATED ? text : `${text.slice(0, MAX_REPEATED)} …`;
+}

@@ -13,6 +13,7 @@ import type {
 } from "../protocol/http.ts";
 import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
+import type { ActivationChoice } from "../protocol/states.ts";
 import { bulkCalls } from "./bulk.ts";
 import { checkedDelay, type DelayOptions } from "./delay.ts";
 import { SkeinError } from "./errors.ts";
@@ -81,6 +82,18 @@ export interface PublishItem {
   payload?: unknown;
   metadata?: Metadata | undefined;
   idempotencyKey?: string | undefined;
+}
+
+export interface RegisterOptions {
+  /**
+   * Whether new runs are bound to the version: `new`, when it is one that was not there before; `always`, also
+   * when it equals an older one; `never`, not by this, so that it can be promoted. Default `new`: a worker that
+   * starts again with an older version undoes no activation. A workflow's first version is active in any case.
+   */
+  activate?: ActivationChoice | undefined;
+  signal?: AbortSignal | undefined;
+  /** Tries after the first. */
+  retries?: number | undefined;
 }
 
 /**
@@ -231,16 +244,17 @@ export class Client {
   }
 
   /**
-   * Registers a workflow: a new version, only if it differs from the active one. Workers do this
+   * Registers a workflow: a new version, only if it differs from those that are there. Workers do this
    * themselves when they start.
    */
   async register(
     workflow: { definition(): ReturnType<Workflow["definition"]> },
-    options: { signal?: AbortSignal | undefined; retries?: number | undefined } = {},
+    { activate, ...options }: RegisterOptions = {},
   ): Promise<RegisteredWorkflow> {
     const definition = workflow.definition();
     return await this.http.request("PUT", `/workflows/${encodeURIComponent(definition.name)}`, {
       ...options,
+      query: { activate },
       body: JSON.stringify(definition),
     });
   }

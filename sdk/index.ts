@@ -60,6 +60,7 @@ export type { MetCondition, Waited } from "../protocol/wait-bodies.ts";
 export type {
   CatchUp,
   LimitStrategy,
+  ActivationChoice,
   Overlap,
   PauseMode,
   RunState,
@@ -67,7 +68,17 @@ export type {
   Stickiness,
   TaskState,
   TimeoutChoice,
+  Versioning,
+  WorkflowChangeKind,
 } from "../protocol/states.ts";
+export type {
+  Difference,
+  Promotion,
+  RollbackRule,
+  VersionDiff,
+  VersionSummary,
+  WorkflowChange,
+} from "../protocol/version-bodies.ts";
 export type {
   HmacSignature,
   Webhook,
@@ -81,6 +92,7 @@ export {
   type ClientOptions,
   type PublishItem,
   type PublishOptions,
+  type RegisterOptions,
   type StartItem,
   type StartOptions,
 } from "./client.ts";
@@ -148,4 +160,10 @@ export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-li
 export type { PutWebhookOptions } from "./webhooks.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
-export type { PauseOptions } from "./workflows.ts";
+export type {
+  ActivateOptions,
+  EndPromotionOptions,
+  PauseOptions,
+  PromoteOptions,
+  RollBackOptions,
+} from "./workflows.ts";

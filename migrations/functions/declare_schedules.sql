@@ -1,7 +1,7 @@
 -- Makes a workflow's declared schedules those of a version: its `crons`. One that stays under its name keeps
 -- its id, whether it is enabled, and what has come of it; one whose times are the same keeps those as well.
 --
--- Called by  whatever changes a workflow's active version, under the lock of the definitions (exclusive). The
+-- Called by  set_active_version, under the lock of the definitions (exclusive). The
 --            tenant's clock works out the ticks: to it a new one is due at once.
 -- Locks      the tenant's row, then the schedules.
 create or replace function v1.declare_schedules(p_tenant_id uuid, p_workflow_id uuid, p_version_id uuid)

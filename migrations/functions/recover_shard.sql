@@ -7,7 +7,7 @@
 --             holders: [runs that hold permits], lanes: n}
 -- Returns    {epoch, trusted, leased: [tasks], lanes: the first n with queued tasks, limits: as read_limits,
 --            over: those of the holders that are over, agenda: the n soonest timers, expiry: as read_expiry};
---            not trusted, also holding: [{r, v, i, m}] runs under limits that have begun, unknownMs: the
+--            not trusted, also holding: [{r, v, i, m}] runs under limits of which an attempt has begun, unknownMs: the
 --            longest timeout of an attempt that may be running. Not trusted: its memory is not of the last life, so any handed-out
 --            task may be running; each gets its next attempt written off, so that no fencing token is
 --            ever given twice (rule R2).
@@ -71,7 +71,7 @@ begin
                     from v1.workflow w
                     join v1.workflow_version v on v.workflow_id = w.id and v.dispatch ? 'limits'
                     join v1.workflow_run r on r.workflow_id = w.id and r.version_id = v.id
-                                              and r.shard = v_shard and r.state = 'running'
+                                              and r.shard = v_shard and r.state = 'running' and r.started_at is not null
                     where w.tenant_id = v_tenant));
   end if;
   delete from v1.handout where tenant_id = v_tenant and shard = v_shard;

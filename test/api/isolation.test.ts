@@ -131,6 +131,19 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   },
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
+  listVersions: () => isNotFound(`/workflows/${SECRET}/versions`, "workflow_not_found"),
+  readVersion: () => isNotFound(`/workflows/${SECRET}/versions/1`, "workflow_not_found"),
+  diffVersions: () => isNotFound(`/workflows/${SECRET}/diff?from=1`, "workflow_not_found"),
+  listWorkflowChanges: () => isNotFound(`/workflows/${SECRET}/changes`, "workflow_not_found"),
+  activateVersion: () =>
+    isUnknown("POST", `/workflows/${SECRET}/activate`, "workflow_not_found", { version: 1 }),
+  rollBack: () => isUnknown("POST", `/workflows/${SECRET}/rollback`, "workflow_not_found"),
+  promoteVersion: () =>
+    isUnknown("PUT", `/workflows/${SECRET}/promotion`, "workflow_not_found", {
+      version: 1,
+      percent: 1,
+    }),
+  endPromotion: () => isUnknown("DELETE", `/workflows/${SECRET}/promotion`, "workflow_not_found"),
   putLimit: async () => {
     const { status } = await ask(other, "PUT", `/limits/${SECRET}`, { concurrency: 7 });
     expect(status).toBe(201);
@@ -164,15 +177,12 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   changeFilter: () =>
     isUnknown("PATCH", `/filters/${filter}`, "filter_not_found", { expression: "false" }),
   deleteFilter: () => isUnknown("DELETE", `/filters/${filter}`, "filter_not_found"),
-  createSchedule: async () => {
-    const asked = await ask(other, "POST", "/schedules", { workflow: SECRET, cron: "@daily" });
-    await expectProblem(asked, "workflow_not_found", /./);
-  },
-  createSchedules: async () => {
-    const schedules = [{ workflow: SECRET, cron: "@daily" }];
-    const asked = await ask(other, "POST", "/schedules/bulk", { schedules });
-    await expectProblem(asked, "workflow_not_found", /./);
-  },
+  createSchedule: () =>
+    isUnknown("POST", "/schedules", "workflow_not_found", { workflow: SECRET, cron: "@daily" }),
+  createSchedules: () =>
+    isUnknown("POST", "/schedules/bulk", "workflow_not_found", {
+      schedules: [{ workflow: SECRET, cron: "@daily" }],
+    }),
   previewSchedule: async () => {
     const { body } = await ask(other, "POST", "/schedules/preview", { cron: "@daily", count: 1 });
     expect(body).toEqual({ ticks: [expect.anything()] });

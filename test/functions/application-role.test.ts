@@ -29,6 +29,7 @@ const NOT_PERMITTED = "42501";
 /** What the application calls; everything else is theirs to call. */
 const ENTRIES = [
   "accept_events",
+  "activate_version",
   "bury_messages",
   "busy_shards",
   "change_filter",
@@ -42,7 +43,9 @@ const ENTRIES = [
   "delete_schedules",
   "delete_webhook",
   "end_notification",
+  "end_promotion",
   "ensure_partitions",
+  "fail_promotion",
   "forget_deleted_filters",
   "forget_ended_schedules",
   "forget_expired_keys",
@@ -51,6 +54,7 @@ const ENTRIES = [
   "open_messages",
   "overdue_clocks",
   "pause_workflow",
+  "promote_version",
   "put_filters",
   "put_limit",
   "put_notification",
@@ -61,6 +65,7 @@ const ENTRIES = [
   "read_due_schedules",
   "read_notification",
   "read_queue",
+  "read_version",
   "read_versions",
   "read_webhook",
   "record_webhook_failure",

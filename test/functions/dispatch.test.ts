@@ -4,7 +4,7 @@
  */
 import { describe, expect, inject, test } from "vitest";
 import type { WorkflowDefinition } from "../../protocol/http.ts";
-import { begun, cancelled, completed, failed, lost, outOfTime, retried } from "./rows.ts";
+import { begun, cancelled, completed, failed, lost, outOfTime, retried, skipped } from "./rows.ts";
 import { openPool, takes, TestShard, taskOf } from "./support.ts";
 
 const PAIR = { a: [], b: ["a"] };
@@ -78,13 +78,21 @@ describe.each(inject("databases"))("dispatch on $name", (database) => {
     const limited = await shard.register("limited", { ...steps, c: ["b"] }, rest);
     const free = await shard.register("free", { a: { timeoutMs: 7_000 } });
     const input = { customer: "c" };
-    const starts = Array.from({ length: 6 }, () => shard.start(limited, { i: input }));
-    const [idle = "", running = "", queued = "", asleep = "", unwound = "", ended = ""] =
-      starts.map(({ id }) => taskOf(limited, id, "a"));
+    const starts = Array.from({ length: 7 }, () => shard.start(limited, { i: input }));
+    const [
+      idle = "",
+      running = "",
+      queued = "",
+      asleep = "",
+      unwound = "",
+      ended = "",
+      passed = "",
+    ] = starts.map(({ id }) => taskOf(limited, id, "a"));
     await shard.commit({ starts: [...starts, shard.start(free)] });
     await shard.commit({
       started: [begun(running)],
-      results: [completed(queued), retried(asleep, Date.now() + 60_000)],
+      // Nobody had the one whose conditions skipped it.
+      results: [completed(queued), retried(asleep, Date.now() + 60_000), skipped(passed)],
       cancels: [cancelled(ended.slice(0, 32) + "0000")],
       room: { default: 0, actions: {}, bytes: 1 },
     });

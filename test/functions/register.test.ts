@@ -159,18 +159,41 @@ describe.each(inject("databases"))("registering a workflow on $name", (database)
     ]);
   });
 
-  test("with an older definition makes that version active again, and refuses older starts", async () => {
+  test("with an older definition changes nothing: a worker that starts again undoes no activation", async () => {
     const shard = await TestShard.create(pool);
     const first = await shard.register("w", ONE);
     const second = await shard.register("w", TWO);
-    const start = shard.start(second);
-    const again = await shard.register("w", ONE);
+    const before = await rowVersions(shard);
+    for (const activate of ["new", "never"] as const) {
+      const again = await shard.register("w", ONE, { activate });
+      expect(again).toMatchObject({ version: first.version, number: 1, created: false });
+    }
+    expect(await rowVersions(shard)).toEqual(before);
+    expect(await shard.startRun(second)).toBeDefined();
+  });
+
+  test("with an older definition makes that version active if it is to, and refuses older starts", async () => {
+    const shard = await TestShard.create(pool);
+    const first = await shard.register("w", ONE);
+    const start = shard.start(await shard.register("w", TWO));
+    const again = await shard.register("w", ONE, { activate: "always" });
     expect(again).toMatchObject({ version: first.version, number: 1, created: false });
     expect(await versions(shard, "w")).toEqual([
       { number: 1, active: true },
       { number: 2, active: false },
     ]);
     expect((await shard.commit({ starts: [start] })).starts).toEqual({ [start.id]: "stale" });
+  });
+
+  test("anew without activating it leaves the active version, but a workflow has one from its first", async () => {
+    const shard = await TestShard.create(pool);
+    const start = shard.start(await shard.register("w", ONE, { activate: "never" }));
+    expect(await shard.register("w", TWO, { activate: "never" })).toMatchObject({ number: 2 });
+    expect(await versions(shard, "w")).toEqual([
+      { number: 1, active: true },
+      { number: 2, active: false },
+    ]);
+    expect((await shard.commit({ starts: [start] })).starts).toEqual({});
   });
 
   test("leaves runs of older versions on their own DAG", async () => {

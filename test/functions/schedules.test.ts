@@ -8,7 +8,7 @@ import {
   putSchedules,
   readDueSchedules,
 } from "../../database/schedules.ts";
-import { newId } from "../../protocol/ids.ts";
+import { AT, BOUNDS, HOUR, PAGE, row } from "./schedule-rows.ts";
 import {
   openPool,
   postgres,
@@ -18,17 +18,6 @@ import {
   TestShard,
   untilBlocked,
 } from "./support.ts";
-
-const AT = Date.now();
-const HOUR = 3_600_000;
-const PAGE = { limit: 100, bytes: 1_000_000 };
-const BOUNDS = { mostCrons: 100, at: AT };
-
-function row(w: string, parts: Partial<PutScheduleRow> = {}): PutScheduleRow {
-  const cron = { c: "0 * * * *", z: "UTC", u: AT, nt: AT + HOUR, d: AT + HOUR };
-  const options = { o: "allow", cu: "last", cl: 100, j: 0, e: true } as const;
-  return { id: newId(), w, i: { to: "acme" }, m: {}, ...options, ...cron, ...parts };
-}
 
 describe.each(inject("databases"))("schedules on $name", (database) => {
   const pool = openPool(database);
@@ -274,87 +263,6 @@ describe.each(inject("databases"))("schedules on $name", (database) => {
       due_at: null,
       next_tick: null,
       seen_until: new Date(AT + 1),
-    });
-  });
-
-  describe("that a workflow declares", () => {
-    const NINE = { name: "nine", cron: "0 9 * * *", timezone: "Europe/Berlin" };
-    const steps = { write: [] };
-
-    async function declared(shard: TestShard): Promise<Record<string, unknown>[]> {
-      return await shard.rows(
-        "select * from v1.schedule where tenant_id = $1 and is_declared order by name",
-        [shard.tenant],
-      );
-    }
-
-    test("are those of its active version", async () => {
-      const { shard } = await setUp();
-      await shard.register("report", steps, {
-        crons: [
-          { ...NINE, input: 1, overlap: "skip", catchUp: "all", catchUpLimit: 7, jitterMs: 5 },
-          { cron: "@hourly" },
-        ],
-      });
-      expect(await declared(shard)).toMatchObject([
-        {
-          name: "@hourly UTC",
-          timezone: "UTC",
-          input: null,
-          overlap: "allow",
-          catch_up: "last",
-          catch_up_limit: 100,
-          jitter_ms: 0,
-          is_enabled: true,
-        },
-        { ...NINE, input: 1, overlap: "skip", catch_up: "all", catch_up_limit: 7, jitter_ms: 5 },
-      ]);
-      const [due, ...others] = await dueAt(shard, Date.now() + HOUR);
-      expect(due).toMatchObject({ seenUntil: expect.any(Number), revision: 0 });
-      expect(others).toHaveLength(1);
-      await shard.register("report", steps);
-      expect(await declared(shard)).toEqual([]);
-    });
-
-    test("keep what has come of them while they stay the same", async () => {
-      const { shard } = await setUp();
-      const other = { cron: "@daily" };
-      await shard.register("report", steps, { crons: [NINE, other] });
-      const [daily, nine] = await declared(shard);
-      const id = String(nine?.["id"]);
-      await changeSchedule(query, shard.tenant, { id, revision: 0 }, { e: false, u: AT });
-      await moveSchedules(query, shard.tenant, AT, [
-        { s: String(daily?.["id"]), v: 0, u: AT, n: AT + HOUR, d: AT + HOUR, k: 1, kt: AT },
-      ]);
-      const before = await declared(shard);
-      await shard.register("report", { write: [], send: [] }, { crons: [NINE, other] });
-      expect(await declared(shard)).toEqual(before);
-
-      await shard.register("report", steps, { crons: [{ ...NINE, input: 2 }, other] });
-      expect((await declared(shard))[1]).toMatchObject({ id, input: 2, is_enabled: false });
-      await shard.register("report", steps, { crons: [{ ...NINE, cron: "0 8 * * *" }, other] });
-      expect((await declared(shard))[1]).toMatchObject({
-        id,
-        cron: "0 8 * * *",
-        is_enabled: false,
-        due_at: null,
-      });
-      await shard.register("report", steps, { crons: [NINE, { ...other, input: 3 }] });
-      expect((await declared(shard))[0]).toMatchObject({
-        input: 3,
-        skipped: "1",
-        due_at: new Date(AT + HOUR),
-      });
-    });
-
-    test("stand beside stored ones of the same name, and are not deleted with them", async () => {
-      const { shard } = await setUp();
-      const id = await stored(shard, { n: "nine" });
-      await shard.register("report", steps, { crons: [NINE] });
-      const [nine] = await declared(shard);
-      const both = [String(nine?.["id"]), id];
-      expect(await deleteSchedules(query, shard.tenant, both)).toEqual([id]);
-      expect(await declared(shard)).toHaveLength(1);
     });
   });
 });

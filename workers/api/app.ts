@@ -25,6 +25,7 @@ import { runs } from "./runs.ts";
 import { schedules } from "./schedules.ts";
 import { shards } from "./shards.ts";
 import { tasks } from "./tasks.ts";
+import { versions } from "./versions.ts";
 import { webhooks } from "./webhooks.ts";
 import { workers } from "./workers.ts";
 import { workflows } from "./workflows.ts";
@@ -94,7 +95,7 @@ app.use("/api/v1/*", async (context, next) => {
 app.use("/api/v1/*", refuseUnknown, readBody);
 const resources = [
   workflows,
-  limits,
+  versions,
   filters,
   limits,
   notifications,
