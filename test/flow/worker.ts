@@ -6,7 +6,7 @@ import { type Report, worker, type WorkerOptions } from "../../sdk/index.ts";
 import { family, leaf } from "./children-workflows.ts";
 import { blocking, flaky, mended, slow, trip } from "./failing-workflows.ts";
 import { parcels } from "./waiting-workflows.ts";
-import { broken, chosen, counted } from "./workflows.ts";
+import { broken, chosen, clocked, counted } from "./workflows.ts";
 
 /** What a story says of its worker. */
 export type WorkerSettings = Pick<WorkerOptions, "slots" | "name" | "heartbeat" | "reconnectGrace">;
@@ -16,6 +16,7 @@ const workflows = [
   counted,
   broken,
   chosen,
+  clocked,
   flaky,
   slow,
   trip,

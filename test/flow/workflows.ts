@@ -54,6 +54,18 @@ export const chosen = workflow({
 });
 chosen.step("tells", { run: ({ filter }) => filter?.payload });
 
+/** Started by the clock: says when it was to be, in a file. */
+export const clocked = workflow({
+  name: "clocked",
+  input: z.object({ file: z.string() }).nullable(),
+  crons: [{ name: "new year", cron: "0 0 1 1 *", timezone: "Europe/Berlin", input: null }],
+});
+clocked.step("tells", {
+  run: ({ input: asked, scheduledFor }) => {
+    if (asked !== null) tell(asked.file, String(scheduledFor?.toISOString()));
+  },
+});
+
 /** Resolves when the file is there, told by the file system. */
 export async function fileExists(file: string, ctx?: Pick<TaskContext, "signal">): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

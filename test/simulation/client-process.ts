@@ -74,7 +74,7 @@ export class ClientProcess extends SimulatedProcess {
 
   /** The runs it has been promised. */
   async #start(client: Client): Promise<string[]> {
-    const { label, by, what, input, priority } = this.#plan;
+    const { label, by, what, input, priority, delayMs: delay } = this.#plan;
     if (by === "event") {
       const wish = { metadata: { label }, idempotencyKey: label };
       const { id, runs, accepted } = await client.publish(what, { ...input }, wish);
@@ -87,7 +87,7 @@ export class ClientProcess extends SimulatedProcess {
     const started = workflow({ name: what });
     if (by === "run") {
       const wish = { metadata: { label }, idempotencyKey: label };
-      const { id } = await client.start(started, { ...input }, { ...wish, priority });
+      const { id } = await client.start(started, { ...input }, { ...wish, priority, delay });
       return this.#promised([{ label, by, what, runs: [id] }]);
     }
     const items = Array.from({ length: BULK }, (_, number) => `${label}/${number}`);
@@ -96,6 +96,7 @@ export class ClientProcess extends SimulatedProcess {
       items.map((item) => ({
         input: { ...input, label: item },
         priority,
+        delay,
         metadata: { label: item },
         idempotencyKey: item,
       })),

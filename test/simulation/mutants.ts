@@ -247,6 +247,20 @@ export const MUTANTS: readonly Mutant[] = [
     to: "where false",
     foundBy: ["an event that was accepted in time is not missed by a wait, and no other ends it"],
   },
+  {
+    name: "a shard takes a delayed run for one that is ready",
+    file: "durable-objects/dispatcher/transitions.ts",
+    from: "return h !== true && at === undefined && ro === undefined;",
+    to: "return h !== true && ro === undefined;",
+    foundBy: ["no run begins before its delay is over"],
+  },
+  {
+    name: "a delayed run has no moment",
+    file: "migrations/functions/start_runs.sql",
+    from: "coalesce(v1.moment(x.at), 'infinity'::timestamptz)",
+    to: "'infinity'::timestamptz",
+    foundBy: ["every accepted run ends"],
+  },
 ];
 
 /** Applies a mutant; `checkApplied` throws when its file was never read. */

@@ -39,6 +39,8 @@ export interface RecordedRun {
   /** The task that started it, and under which key: of a child. */
   parent: string | null;
   key: string | null;
+  /** When it begins, if it was delayed. */
+  startsAt: number | null;
   finishedAt: number | null;
   tasks: RecordedTask[];
 }
@@ -123,7 +125,7 @@ const TASK = `
 
 const RUN = `
   select id, version_id as version, state, remaining, failed, input, metadata, event_id as event, error,
-         parent_id as parent, parent_key as key,
+         parent_id as parent, parent_key as key, ${ms("starts_at")} as "startsAt",
          ${ms("finished_at")} as "finishedAt"
     from v1.workflow_run`;
 

@@ -80,6 +80,8 @@ export interface StartPlan {
   clients: number;
   /** How long after it was promised its first client cancels it. */
   cancelAfterMs: number | undefined;
+  /** How much later its runs begin. */
+  delayMs: number | undefined;
 }
 
 export interface FaultPlan {
@@ -117,6 +119,10 @@ const RUN_TIMEOUT_MS: Span = [10_000, 60_000];
 const SCHEDULE_TIMEOUT_MS: Span = [2_000, 20_000];
 const INITIAL_BACKOFF_MS: Span = [10, 2_000];
 const CANCEL_AFTER_MS: Span = [0, 15_000];
+const DELAY_MS: Span = [1, 15_000];
+
+/** How many starts are delayed, of those that can be. */
+const DELAYED = 0.2;
 
 /** In how many seeds steps have conditions and waits. */
 const HAS_GATES = 0.3;
@@ -272,7 +278,11 @@ function drawStarts(
     const label = `start${number}`;
     const own = random.stream(label);
     const input = drawInput(own, label);
-    return { label, input, priority: own.between(1, 3), atMs, by, what, clients, cancelAfterMs };
+    const priority = own.between(1, 3);
+    const isDelayed = own.chance(DELAYED) && by !== "event";
+    const laterMs = own.skewed(...DELAY_MS);
+    const delayMs = isDelayed ? laterMs : undefined;
+    return { label, input, priority, atMs, by, what, clients, cancelAfterMs, delayMs };
   });
 }
 

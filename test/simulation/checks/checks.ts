@@ -23,7 +23,12 @@ import {
 import { eventsInTimeCount, skipsAreAsPlanned, waitsAreKept } from "./gates.ts";
 import { limitsAreKept, ratesAreKept, tasksGoWhereTheyMay } from "./limits.ts";
 import { linesAreTheirAttempts } from "./logs.ts";
-import { onlyTheDoomedAreCancelled, parentsComeFirst, runsEndAsTheirTasks } from "./order.ts";
+import {
+  delaysAreKept,
+  onlyTheDoomedAreCancelled,
+  parentsComeFirst,
+  runsEndAsTheirTasks,
+} from "./order.ts";
 import {
   clientsAreToldTheTruth,
   everyClientIsAnswered,
@@ -52,6 +57,7 @@ export const CHECKS: readonly Check[] = [
   standingEffectsAreRecorded,
   answersAreTrue,
   parentsComeFirst,
+  delaysAreKept,
   runsEndAsTheirTasks,
   onlyTheDoomedAreCancelled,
   skipsAreAsPlanned,

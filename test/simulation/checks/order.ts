@@ -34,6 +34,18 @@ export const parentsComeFirst: Check = {
   },
 };
 
+export const delaysAreKept: Check = {
+  name: "no run begins before its delay is over",
+  find: ({ history, recorded, at }) => {
+    const byId = new Map(recorded.runs.map((run) => [run.id, run]));
+    return history.ledger.executions.flatMap(({ run, startedAt, label }) => {
+      const startsAt = byId.get(run)?.startsAt ?? 0;
+      if (startedAt >= startsAt) return [];
+      return [`${label} started at ${at(startedAt)}, before ${at(startsAt)}`];
+    });
+  },
+};
+
 export const runsEndAsTheirTasks: Check = {
   name: "a run ends as its tasks did",
   find: (evidence) => {
