@@ -11,11 +11,13 @@ import { cancelled, child, completed, failed, released, spawned } from "./rows.t
 import {
   idsOf,
   openPool,
+  postgres,
   queryOf,
   type Registered,
   type StartedRun,
   taskOf,
   TestShard,
+  untilBlocked,
 } from "./support.ts";
 
 const AT = 1_800_000_000_000;
@@ -191,6 +193,30 @@ describe.each(inject("databases"))("a delayed run on $name", (database) => {
     const reply = await shard.commit({ spawns: [spawned(task("a"), [later])] });
     expect([reply.ready, reply.timers]).toEqual([[], [{ id: later.id, k: "release", d: AT }]]);
     expect(await shard.states(later.id)).toEqual(["waiting"]);
+  });
+});
+
+/** Only where connections run at the same time. */
+describe.runIf(postgres)("a release and a resumption at once", () => {
+  const pool = openPool(postgres ?? { databaseUrl: "" });
+  const query = queryOf(pool);
+
+  test("leave no run held for ever", async () => {
+    const shard = await TestShard.create(pool);
+    const workflow = await shard.register("pair", { a: [] });
+    const { run } = await shard.startRun(workflow, { at: AT });
+    await pauseWorkflow(query, shard.change("pair"), "hold");
+    const client = await pool.connect();
+    try {
+      await client.query("begin");
+      await resumeWorkflow(queryOf(client), shard.change("pair"));
+      const releasing = shard.commit({ releases: [released(run)] });
+      await untilBlocked(shard, client);
+      await client.query("commit");
+      expect((await releasing).ready).toHaveLength(1);
+    } finally {
+      client.release();
+    }
   });
 });
 

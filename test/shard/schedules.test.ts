@@ -2,6 +2,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { StartAnswer } from "../../durable-objects/dispatcher-shard.ts";
+import { Clock } from "../../durable-objects/schedule-clock.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import type { Schedule } from "../../protocol/schedule-bodies.ts";
 import { createLogger } from "../../telemetry/log.ts";
@@ -198,6 +199,24 @@ describe("the clock", () => {
     await world.call("DELETE", `/schedules/${id}`);
     await advanceClock(world, hour + DAY);
     expect(await clockAlarm(world)).toBeNull();
+  });
+
+  test("that is told of something while it is at work wakes for it", async () => {
+    class BusyClock extends Clock<Environment> {}
+    const alarms = await runInDurableObject(clockOf(world), async (_clock, state) => {
+      const found: (number | null)[] = [];
+      for (const next of [undefined, hour + HOUR, hour - HOUR]) {
+        const busy: BusyClock = new BusyClock(state, world.env, async () => {
+          await busy.nudge(hour);
+          return next;
+        });
+        vi.setSystemTime(hour - 2 * HOUR);
+        await busy.alarm();
+        found.push(await state.storage.getAlarm());
+      }
+      return found;
+    });
+    expect(alarms).toEqual([hour, hour, hour - HOUR]);
   });
 
   test("starts many that are due at once, each once", async () => {
