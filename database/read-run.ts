@@ -8,6 +8,7 @@ import type { TaskWait } from "../protocol/wait-bodies.ts";
 import { lastTaskId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import { type AttemptOutcome, isFinishedRun } from "../protocol/states.ts";
+import { isRunOf } from "./kept.ts";
 import { runColumns, toSummary } from "./read-runs.ts";
 import { isoTime, type Reads } from "./reads.ts";
 import {
@@ -29,8 +30,13 @@ const MAX_CHILDREN = 1_000;
 type TaskRow = typeof task.$inferSelect;
 
 /** A run with everything that is known of it. */
-export async function readRun(reads: Reads, tenant: string, id: string): Promise<Run | undefined> {
-  const ofRun = and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id));
+export async function readRun(
+  reads: Reads,
+  tenant: string,
+  id: string,
+  { mostChildren = MAX_CHILDREN } = {},
+): Promise<Run | undefined> {
+  const ofRun = and(isRunOf(tenant), eq(workflowRun.id, id));
   const [runs, tasks, attempts, children] = await reads.batch([
     reads
       .select({
@@ -74,7 +80,7 @@ export async function readRun(reads: Reads, tenant: string, id: string): Promise
       .innerJoin(childRun, between(childRun.parentId, id, lastTaskId(id)))
       .where(ofRun)
       .orderBy(asc(childRun.parentId), asc(childRun.key))
-      .limit(MAX_CHILDREN),
+      .limit(mostChildren),
   ]);
   const [run] = runs;
   if (run === undefined) return undefined;
@@ -131,7 +137,7 @@ export async function readResult(
       and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step), eq(dag.kind, "step")),
     )
     .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
-    .where(and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id)))
+    .where(and(isRunOf(tenant), eq(workflowRun.id, id)))
     .orderBy(task.id);
   const [first] = rows;
   if (first === undefined) return undefined;

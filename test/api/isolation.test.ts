@@ -21,6 +21,8 @@ let message: string;
 /** Of the owner: a filter that can't be evaluated, and an event for which it was. */
 let filter: string;
 let event: string;
+/** The owner's first run, as an import of the owner's. */
+let imported: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -58,6 +60,9 @@ beforeAll(async () => {
     [owner.tenant, SECRET],
   );
   message = String(sent?.["id"]);
+  await owner.call("PUT", "/tenant/retention", { days: 1234 });
+  const { body: document } = await owner.call("GET", `/runs/${runs[0]}/export`);
+  imported = (await owner.call<{ id: string }>("POST", "/imports", document)).body.id;
   await owner.sql("select v1.bury_messages($1::jsonb)", [
     JSON.stringify([
       { id: message, tenant: owner.tenant, reason: { code: "refused", message: SECRET } },
@@ -124,6 +129,29 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
       const { status, body } = await ask(other, "POST", "/runs/replay", { filter });
       expect([status, body]).toEqual([201, { runs: [], nextCursor: null }]);
     }
+  },
+  exportRun: async () => {
+    for (const run of runs) await isNotFound(`/runs/${run}/export`, "run_not_found");
+  },
+  createImport: async () => {
+    // The same document: an import of their own, of which the owner's is none.
+    const { body } = await owner.call("GET", `/imports/${imported}/export`);
+    const created = await ask<{ id: string }>(other, "POST", "/imports", body);
+    expect(created).toMatchObject({ status: 201, body: { created: true } });
+    expect(created.body.id).not.toBe(imported);
+    await renewOther();
+  },
+  listImports: () => seesNothing("/imports"),
+  readImport: () => isNotFound(`/imports/${imported}`, "import_not_found"),
+  exportImport: () => isNotFound(`/imports/${imported}/export`, "import_not_found"),
+  deleteImport: () => isUnknown("DELETE", `/imports/${imported}`, "import_not_found"),
+  readRetention: async () => {
+    expect((await ask(other, "GET", "/tenant/retention")).body).toEqual({ days: 90 });
+  },
+  putRetention: async () => {
+    const { status } = await ask(other, "PUT", "/tenant/retention", { days: 1 });
+    expect(status).toBe(200);
+    expect((await owner.call("GET", "/tenant/retention")).body).toEqual({ days: 1234 });
   },
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),

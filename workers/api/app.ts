@@ -15,12 +15,15 @@ import { cancellations } from "./cancellations.ts";
 import { deliveries } from "./deliveries.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
+import { runExports } from "./exports.ts";
 import { filters } from "./filters.ts";
+import { imports } from "./imports.ts";
 import { limits } from "./limits.ts";
 import { messages } from "./messages.ts";
 import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
 import { replays } from "./replays.ts";
+import { retention } from "./retention.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
 import { tasks } from "./tasks.ts";
@@ -101,6 +104,9 @@ const resources = [
   tasks,
   cancellations,
   replays,
+  runExports,
+  imports,
+  retention,
   events,
   messages,
   webhooks,
