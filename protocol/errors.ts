@@ -11,6 +11,7 @@ export const PROBLEMS = {
   unauthenticated: { status: 401, title: "The API token is missing or not valid" },
   not_found: { status: 404, title: "There is no such thing here" },
   workflow_not_found: { status: 404, title: "There is no such workflow" },
+  version_not_found: { status: 404, title: "The workflow has no such version" },
   run_not_found: { status: 404, title: "There is no such run" },
   run_not_finished: { status: 409, title: "The run has not finished" },
   workflow_paused: { status: 409, title: "The workflow is paused and takes no runs" },

@@ -71,6 +71,10 @@ function samples(): Record<string, Sample> {
     resendDeadMessages: { path: "/messages/dead/resend", body: { ids: [NO_MESSAGE] } },
     deleteDeadMessages: { path: "/messages/dead/delete", body: { ids: [NO_MESSAGE] } },
     replayEvent: { path: `/events/${NO_FILTER}/replay`, body: { idempotencyKey: "TEXT" } },
+    checkReplay: {
+      path: "/workflows/sample/check",
+      body: { definition: { name: "sample", description: "TEXT", steps: [{ name: "only" }] } },
+    },
     createImport: {
       path: "/imports",
       body: {
@@ -110,6 +114,7 @@ const CALLS = [
   "deleteDeadMessages",
   "replayEvent",
   "replayEvents",
+  "checkReplay",
   "createImport",
   "putRetention",
   "createTenant",

@@ -133,6 +133,20 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   exportRun: async () => {
     for (const run of runs) await isNotFound(`/runs/${run}/export`, "run_not_found");
   },
+  checkReplay: async () => {
+    const path = `/workflows/${SECRET}/check`;
+    const definition = { name: SECRET, steps: [{ name: "only" }, { name: "more" }] };
+    for (const [body, code] of [
+      [{ definition }, "workflow_not_found"],
+      [{ version: 1 }, "workflow_not_found"],
+      [{ definition, runs: { ids: [runs[0]] } }, "run_not_found"],
+      [{ definition, imports: [imported] }, "import_not_found"],
+    ] as const) {
+      await expectProblem(await ask(other, "POST", path, body), code, /^(There is no|No) /);
+    }
+    const { body } = await owner.call("POST", path, { definition, imports: [imported] });
+    expect(body).toMatchObject({ checked: 1, divergent: 1 });
+  },
   createImport: async () => {
     // The same document: an import of their own, of which the owner's is none.
     const { body } = await owner.call("GET", `/imports/${imported}/export`);

@@ -22,6 +22,7 @@ import { limits } from "./limits.ts";
 import { messages } from "./messages.ts";
 import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
+import { replayCheck } from "./replay-check.ts";
 import { replays } from "./replays.ts";
 import { retention } from "./retention.ts";
 import { runs } from "./runs.ts";
@@ -104,6 +105,7 @@ const resources = [
   tasks,
   cancellations,
   replays,
+  replayCheck,
   runExports,
   imports,
   retention,
