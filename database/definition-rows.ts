@@ -5,6 +5,7 @@
 import type { Backoff } from "../protocol/http.ts";
 import type { Json } from "../protocol/json.ts";
 import type { LabelRequest, LimitUse, PutLimit } from "../protocol/limit-bodies.ts";
+import type { RollbackRule } from "../protocol/version-bodies.ts";
 import type { PauseMode, StepKind, Stickiness, TimeoutChoice } from "../protocol/states.ts";
 
 /** A tenant's stored limits, with the number that each change raises. */
@@ -25,6 +26,8 @@ export interface LimitRow {
 export interface VersionDispatch {
   limits?: LimitUse[];
   priority?: number;
+  /** Only workers that were built with the version have its tasks. */
+  isPinned?: true;
 }
 
 export interface StepDispatch {
@@ -138,6 +141,7 @@ export interface DefinitionsRow {
     cancelOn?: true;
     /** Those that its version declares. */
     filters?: DeclaredFilterRow[];
+    promoted?: PromotedRow;
   }[];
   /** Stored filters: all of them, or those that have changed since the number that was given. */
   filters: FilterRow[];
@@ -147,11 +151,35 @@ export interface DefinitionsRow {
   awaited: { event: string; path: string[]; isLookedBackAt?: true }[];
 }
 
-export interface ActiveVersionRow {
+/** A workflow and one of its versions. */
+export interface WorkflowRow {
   id: string;
   name: string;
   created_at: string;
   definition: Json;
   paused: { at: string; mode: PauseMode } | null;
   version: { id: string; number: number; checksum: string; created_at: string };
+  /** The number of the active one. */
+  active: number;
+  promotion: PromotionRow | null;
+}
+
+/** `share` is in hundredths of a percent. */
+export interface PromotionRow {
+  version: number;
+  share: number;
+  key: string[] | null;
+  rollbackWhen: Required<RollbackRule> | null;
+  started_at: string;
+}
+
+/** A version that takes a share of a workflow's new runs, as a start needs it. */
+export interface PromotedRow {
+  version: string;
+  share: number;
+  /** Where in `{input, metadata}` the value is by which runs stay together. */
+  key?: string[];
+  steps: number;
+  timeoutMs?: number;
+  cancelOn?: true;
 }

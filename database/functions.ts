@@ -3,12 +3,12 @@
  */
 import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
-import type { PauseMode, StepKind } from "../protocol/states.ts";
+import type { ActivationChoice, StepKind } from "../protocol/states.ts";
 import type { Query } from "./connect.ts";
 import type { Broker, SentMessages } from "./message-rows.ts";
 import type { CommitReply, ReadyRow, RecoverReply, RecoverRequest } from "./rows.ts";
 import type {
-  ActiveVersionRow,
+  WorkflowRow,
   CancelOnRow,
   DeclaredFilterRow,
   DefinitionsRow,
@@ -73,6 +73,10 @@ export interface RegisterRequest {
   /** Names of stored limits that it uses anywhere: one that is not there refuses the registration. */
   limits?: string[] | undefined;
   filters?: DeclaredFilterRow[] | undefined;
+  activate: ActivationChoice;
+  /** Id of what is written down, if anything changes, and the name of the token; null: Skein itself. */
+  change: string;
+  actor: string | null;
   dag: {
     step: number;
     name: string;
@@ -92,7 +96,7 @@ export interface RegisterRequest {
 }
 
 /** Stored, or refused because it names stored limits that are not there. */
-export type RegisterReply = (ActiveVersionRow & { created: boolean }) | { unknownLimits: string[] };
+export type RegisterReply = (WorkflowRow & { created: boolean }) | { unknownLimits: string[] };
 
 export async function registerWorkflow(
   query: Query,
@@ -181,34 +185,13 @@ export async function deleteFilter(query: Query, tenant: string, id: string): Pr
   return (await call(query, "v1.delete_filter($1, $2)", tenant, id)) as boolean;
 }
 
-/** The workflows whose active version names a stored limit. */
+/** The workflows of which a version that new runs may be bound to names a stored limit. */
 export async function readLimitUsers(
   query: Query,
   tenant: string,
   name: string,
 ): Promise<string[]> {
   return (await call(query, "v1.limit_users($1, $2)", tenant, name)) as string[];
-}
-
-/** Undefined when there is no such workflow. */
-export async function pauseWorkflow(
-  query: Query,
-  tenant: string,
-  name: string,
-  mode: PauseMode,
-): Promise<ActiveVersionRow | undefined> {
-  const reply = await call(query, "v1.pause_workflow($1, $2, $3)", tenant, name, mode);
-  return (reply ?? undefined) as ActiveVersionRow | undefined;
-}
-
-/** `shards` have held runs to release, and should be nudged. Undefined: there is no such workflow. */
-export async function resumeWorkflow(
-  query: Query,
-  tenant: string,
-  name: string,
-): Promise<(ActiveVersionRow & { shards: number[] }) | undefined> {
-  const reply = await call(query, "v1.resume_workflow($1, $2)", tenant, name);
-  return (reply ?? undefined) as (ActiveVersionRow & { shards: number[] }) | undefined;
 }
 
 export interface ClockReply {
@@ -230,7 +213,12 @@ export async function runClockDuties(query: Query, broker: Broker): Promise<Cloc
   return row as unknown as ClockReply;
 }
 
-async function call(query: Query, expression: string, ...parameters: unknown[]): Promise<unknown> {
+/** Calls a function whose result is one value. */
+export async function call(
+  query: Query,
+  expression: string,
+  ...parameters: unknown[]
+): Promise<unknown> {
   const [row] = await query(`select ${expression} as reply`, parameters);
   return row?.["reply"];
 }

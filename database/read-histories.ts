@@ -156,27 +156,6 @@ export async function readHistories(
   });
 }
 
-/** A version's definition, by its number. Undefined: the workflow has none of that number. */
-export async function readDefinition(
-  reads: Reads,
-  tenant: string,
-  name: string,
-  number: number,
-): Promise<WorkflowDefinition | undefined> {
-  const [row] = await reads
-    .select({ definition: workflowVersion.definition })
-    .from(workflowVersion)
-    .innerJoin(workflow, eq(workflow.id, workflowVersion.workflowId))
-    .where(
-      and(
-        eq(workflow.tenantId, tenant),
-        eq(workflow.name, name),
-        eq(workflowVersion.number, number),
-      ),
-    );
-  return row?.definition;
-}
-
 /** The last possible id of a run's tasks. */
 function lastOf(run: typeof workflowRun.id): SQL {
   return sql`(left(${run}::text, 32) || 'ffff')::uuid`;

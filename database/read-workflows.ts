@@ -2,22 +2,13 @@
  * Workflows as the API shows them: each with its active version.
  */
 import { and, asc, eq, sql } from "drizzle-orm";
-import type { Page, Workflow } from "../protocol/http.ts";
+import type { Page, Workflow, WorkflowDefinition } from "../protocol/http.ts";
+import type { Promotion } from "../protocol/version-bodies.ts";
+import type { PromotionRow, WorkflowRow } from "./definition-rows.ts";
 import { isoTime, type Reads, toPage } from "./reads.ts";
-import { workflow, workflowVersion } from "./schema.ts";
+import { workflow } from "./schema.ts";
 
-const columns = {
-  id: workflow.id,
-  name: workflow.name,
-  createdAt: workflow.createdAt,
-  pausedAt: workflow.pausedAt,
-  pauseMode: workflow.pauseMode,
-  versionId: workflowVersion.id,
-  number: workflowVersion.number,
-  checksum: workflowVersion.checksum,
-  versionCreatedAt: workflowVersion.createdAt,
-  definition: workflowVersion.definition,
-};
+const row = sql<WorkflowRow>`v1.read_version(${workflow.tenantId}, ${workflow.activeVersionId})`;
 
 /** By name. */
 export async function listWorkflows(
@@ -26,15 +17,15 @@ export async function listWorkflows(
   { limit, cursor }: { limit: number; cursor?: string },
 ): Promise<Page<Workflow>> {
   const rows = await reads
-    .select(columns)
+    .select({ row })
     .from(workflow)
-    .innerJoin(workflowVersion, eq(workflowVersion.id, workflow.activeVersionId))
     .where(
       and(eq(workflow.tenantId, tenant), cursor ? sql`${workflow.name} > ${cursor}` : undefined),
     )
     .orderBy(asc(workflow.name))
     .limit(limit + 1);
-  return toPage(rows.map(toWorkflow), limit, ({ name }) => name);
+  const found = rows.map((one) => shownWorkflow(one.row));
+  return toPage(found, limit, ({ name }) => name);
 }
 
 export async function readWorkflow(
@@ -42,29 +33,34 @@ export async function readWorkflow(
   tenant: string,
   name: string,
 ): Promise<Workflow | undefined> {
-  const [row] = await reads
-    .select(columns)
+  const [found] = await reads
+    .select({ row })
     .from(workflow)
-    .innerJoin(workflowVersion, eq(workflowVersion.id, workflow.activeVersionId))
     .where(and(eq(workflow.tenantId, tenant), eq(workflow.name, name)));
-  return row && toWorkflow(row);
+  return found && shownWorkflow(found.row);
 }
 
-type Row = { [Column in keyof typeof columns]: (typeof columns)[Column]["_"]["data"] };
-type NullableRow = Omit<Row, "pausedAt" | "pauseMode"> & {
-  pausedAt: Row["pausedAt"] | null;
-  pauseMode: Row["pauseMode"] | null;
-};
-
-function toWorkflow(row: NullableRow): Workflow {
-  const { id, name, definition, versionId, number, checksum, pausedAt, pauseMode } = row;
+/** A workflow as Postgres tells it, as the API shows it. */
+export function shownWorkflow(found: WorkflowRow): Workflow {
+  const { id, name, created_at, definition, paused, version, promotion } = found;
+  const { created_at: versionCreatedAt, ...ofVersion } = version;
   return {
     id,
     name,
-    createdAt: isoTime(row.createdAt),
-    version: { id: versionId, number, checksum, createdAt: isoTime(row.versionCreatedAt) },
-    definition,
-    paused:
-      pausedAt === null || pauseMode === null ? null : { at: isoTime(pausedAt), mode: pauseMode },
+    createdAt: isoTime(new Date(created_at)),
+    version: { ...ofVersion, createdAt: isoTime(new Date(versionCreatedAt)) },
+    // Stored as it was once registered, and checked then.
+    definition: definition as unknown as WorkflowDefinition,
+    paused: paused && { ...paused, at: isoTime(new Date(paused.at)) },
+    promotion: promotion && shownPromotion(promotion),
+  };
+}
+
+function shownPromotion({ share, key, started_at, ...promotion }: PromotionRow): Promotion {
+  return {
+    ...promotion,
+    percent: share / 100,
+    key: key && key.join("."),
+    startedAt: isoTime(new Date(started_at)),
   };
 }

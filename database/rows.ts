@@ -287,6 +287,8 @@ export interface CommitReply {
    * bring what comes next in one that took too long.
    */
   cancelled?: string[];
+  /** Workflows of which a promoted version has had too many runs fail: its promotion is to end. */
+  failing?: string[];
   spawned?: SpawnedRow[];
   /** In answer to `matches`; nothing of an event that is not there. */
   matches?: MatchPage[];

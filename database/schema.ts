@@ -21,6 +21,7 @@ import type { PutLimit } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { DeadReason, QueueName } from "../protocol/message-bodies.ts";
 import type { LogLine } from "../protocol/session.ts";
+import type { RollbackRule } from "../protocol/version-bodies.ts";
 import type { MetCondition } from "../protocol/wait-bodies.ts";
 import {
   ATTEMPT_OUTCOMES,
@@ -29,6 +30,7 @@ import {
   STEP_KINDS,
   TASK_STATES,
   TIMER_KINDS,
+  WORKFLOW_CHANGE_KINDS,
 } from "../protocol/states.ts";
 import type { StoredWebhook } from "../protocol/webhook-bodies.ts";
 import type { CancelOnRow, DeclaredFilterRow, GateRow } from "./definition-rows.ts";
@@ -42,6 +44,7 @@ export const attemptOutcome = v1.enum("attempt_outcome", ATTEMPT_OUTCOMES);
 export const stepKind = v1.enum("step_kind", STEP_KINDS);
 export const timerKind = v1.enum("timer_kind", TIMER_KINDS);
 export const pauseMode = v1.enum("pause_mode", PAUSE_MODES);
+export const workflowChangeKind = v1.enum("workflow_change_kind", WORKFLOW_CHANGE_KINDS);
 
 export const tenant = v1.table("tenant", {
   id: uuid("id").primaryKey(),
@@ -69,6 +72,30 @@ export const workflowVersion = v1.table("workflow_version", {
   timeoutMs: bigint("timeout_ms", { mode: "number" }),
   cancelOn: jsonb("cancel_on").$type<CancelOnRow[]>(),
   filters: jsonb("filters").$type<DeclaredFilterRow[]>(),
+});
+
+export const workflowChange = v1.table("workflow_change", {
+  id: uuid("id").primaryKey(),
+  workflowId: uuid("workflow_id").notNull(),
+  changedAt: time("changed_at").notNull(),
+  kind: workflowChangeKind("kind").notNull(),
+  versionId: uuid("version_id").notNull(),
+  previousVersionId: uuid("previous_version_id"),
+  isActive: boolean("is_active").notNull(),
+  actor: text("actor"),
+  reason: text("reason"),
+  details: jsonb("details").$type<Json>(),
+});
+
+/** Its share is in hundredths of a percent. */
+export const promotion = v1.table("promotion", {
+  workflowId: uuid("workflow_id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  versionId: uuid("version_id").notNull(),
+  share: smallint("share").notNull(),
+  keyPath: text("key_path").array(),
+  rollbackWhen: jsonb("rollback_when").$type<Required<RollbackRule>>(),
+  startedAt: time("started_at").notNull(),
 });
 
 export const dag = v1.table(

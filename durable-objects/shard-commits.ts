@@ -7,7 +7,9 @@ import { readVersions, recoverShard } from "../database/functions.ts";
 import type { SentMessages } from "../database/message-rows.ts";
 import type { CommitReply } from "../database/rows.ts";
 import type { ShardDatabase } from "../database/shard-database.ts";
+import { failPromotion } from "../database/workflow-changes.ts";
 import type { MessageQueue } from "../messages/message-queue.ts";
+import { newId } from "../protocol/ids.ts";
 import { errorFields } from "../telemetry/log.ts";
 import type { Flight } from "./dispatcher/committer.ts";
 import {
@@ -61,6 +63,8 @@ export class ShardCommits {
   /** What is in Postgres for this shard may be more than it knows: its timers, its limits. */
   #isAgendaUnknown = false;
   #isLookWanted = false;
+  /** Workflows of which a promotion is being ended. */
+  #failingPromotions = new Set<string>();
 
   constructor(
     state: ShardState,
@@ -219,6 +223,7 @@ export class ShardCommits {
       this.#state.backlog.reread();
     }
     if (reply.sent !== undefined) void this.#announce(reply.sent);
+    for (const workflow of reply.failing ?? []) void this.#failPromotion(workflow);
     try {
       this.#landing.land(flight, reply, length);
       if (flight.tries > 1) this.#state.handouts.haunt(flight.seq);
@@ -235,6 +240,24 @@ export class ShardCommits {
       await this.#surroundings.messages.announce(sent);
     } catch (error) {
       this.#state.log.warn("messages.not_announced", errorFields(error));
+    }
+  }
+
+  /** Too many runs of the promoted version have failed. Should this fail too, the next failed run says so again. */
+  async #failPromotion(workflow: string): Promise<void> {
+    const { name, log } = this.#state;
+    if (this.#failingPromotions.has(workflow)) return;
+    this.#failingPromotions.add(workflow);
+    try {
+      const { query } = this.#database;
+      const failed = await failPromotion(query, name.tenant, workflow, newId(), Date.now());
+      if (failed === undefined) return;
+      const { number: version, ended, failed: failures } = failed;
+      log.warn("workflow.promotion_failed", { workflow_id: workflow, version, ended, failures });
+    } catch (error) {
+      log.warn("workflow.promotion_not_ended", { workflow_id: workflow, ...errorFields(error) });
+    } finally {
+      this.#failingPromotions.delete(workflow);
     }
   }
 

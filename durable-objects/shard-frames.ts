@@ -88,8 +88,9 @@ export class ShardFrames {
     now: number,
   ): void {
     const { task, attempt } = frame;
-    if (lease === undefined || lease.isEndUnknown) {
-      // Not leased to this session: perhaps recorded before a reconnect. Postgres knows.
+    if (lease === undefined || lease.isEndUnknown || lease.state === "cancelling") {
+      // Not leased to this session: perhaps recorded before a reconnect. Or its end is on the way, and the worker's
+      // own, from an earlier life, may have come before it. Postgres knows.
       if (lease) this.#attempts.release(lease);
       const row = { t: task, a: attempt };
       this.#state.committer.add({ kind: "ask", row, bytes: 0, session: session.id });
@@ -101,7 +102,7 @@ export class ShardFrames {
       const report = { ...outcome, ...timesOf(frame, lease.sentAt, now), bytes };
       this.#attempts.report(lease, session, report, now);
     } else if (lease.state !== "ending") {
-      // Its end was decided without it; that it has ended frees the slot.
+      // It was ended without it; that it has ended frees the slot.
       this.#attempts.release(lease);
       this.#answerStale(session, frame);
     } // else sent again while on its way: answered when it lands

@@ -28,9 +28,14 @@ grant execute on function
   v1.delete_webhook(uuid, text),
   v1.read_webhook(uuid, text),
   v1.record_webhook_failure(uuid, text, text, text, integer),
-  v1.pause_workflow(uuid, text, v1.pause_mode),
-  v1.resume_workflow(uuid, text),
+  v1.pause_workflow(uuid, text, v1.pause_mode, uuid, text),
+  v1.resume_workflow(uuid, text, uuid, text),
+  v1.read_version(uuid, uuid),
   v1.read_active_version(uuid, text),
+  v1.activate_version(jsonb),
+  v1.promote_version(jsonb),
+  v1.end_promotion(jsonb),
+  v1.fail_promotion(uuid, uuid, uuid, double precision),
   v1.read_definitions(uuid, bigint),
   v1.read_versions(uuid, uuid[]),
   v1.busy_shards(),
@@ -57,7 +62,7 @@ grant execute on function
   to skein_application;
 
 grant select on
-  v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.dag, v1.event, v1.workflow_run, v1.task,
+  v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.workflow_change, v1.promotion, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
   v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure,
   v1.imported_run

@@ -15,7 +15,9 @@ import type {
   StepKind,
   Stickiness,
   TaskState,
+  Versioning,
 } from "./states.ts";
+import type { Promotion } from "./version-bodies.ts";
 import type { TaskWait, WaitFor } from "./wait-bodies.ts";
 
 /** How long to wait between a failed attempt and the next: `initialMs · factorⁿ`, at most `maxMs`. */
@@ -103,6 +105,11 @@ export interface WorkflowDefinition {
   priority?: number;
   /** Whether a run's later tasks go to the worker of its earlier ones. Default `none`. */
   sticky?: Stickiness;
+  /**
+   * Which workers execute its tasks: `compatible`, any that has the action, rather one built with the run's
+   * version; `pinned`, only those. Default `compatible`.
+   */
+  versioning?: Versioning;
   /** Milliseconds a run may take, from its start to its last step's end. Default no limit. */
   timeoutMs?: number;
   /** Sees to a run that has failed, after its compensations: `workflow:on-failure`. */
@@ -121,16 +128,21 @@ export interface Workflow {
   id: string;
   name: string;
   createdAt: string;
-  /** The version that new runs are bound to. */
+  /** The active version, which new runs are bound to. */
   version: WorkflowVersion;
   definition: WorkflowDefinition;
   /** Since when and how it is paused, else null. */
   paused: { at: string; mode: PauseMode } | null;
+  /** The version that takes a share of new runs beside the active one, else null. */
+  promotion: Promotion | null;
 }
 
-/** The answer to a registration: `created` tells whether it made a new version. */
+/** The answer to a registration. `version` is the one that the definition is, active or not. */
 export interface RegisteredWorkflow extends Workflow {
+  /** Whether it is a new version. */
   created: boolean;
+  /** The number of the active version. */
+  activeVersion: number;
 }
 
 export interface StartRun {

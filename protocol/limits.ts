@@ -27,6 +27,18 @@ export const MAX_RATE_WINDOWS = 4;
 /** Stored limits of a tenant: each shard keeps them all in memory. */
 export const MAX_STORED_LIMITS = 1_000;
 
+/** Windows of a promotion's rollback: shorter ones see hardly a run, longer ones yesterday's failures. */
+export const MIN_ROLLBACK_WINDOW_MS = 60_000;
+export const MAX_ROLLBACK_WINDOW_MS = 86_400_000;
+export const DEFAULT_ROLLBACK_WINDOW_MS = 600_000;
+
+/** Runs that must have ended before a promotion may end by itself. */
+export const DEFAULT_ROLLBACK_RUNS = 20;
+export const MAX_ROLLBACK_RUNS = 1_000_000;
+
+/** Characters of why something was changed. */
+export const MAX_REASON_LENGTH = 1_000;
+
 /** Webhooks of a tenant: each keeps what was refused there. */
 export const MAX_WEBHOOKS = 1_000;
 

@@ -130,6 +130,27 @@ export type LabelComparator = (typeof LABEL_COMPARATORS)[number];
 export const PAUSE_MODES = ["hold", "drop"] as const;
 export type PauseMode = (typeof PAUSE_MODES)[number];
 
+/** Which workers execute a version's tasks: any that has the action, or only those built with that version. */
+export const VERSIONINGS = ["compatible", "pinned"] as const;
+export type Versioning = (typeof VERSIONINGS)[number];
+
+/** Whether a registered version becomes the active one: when it is new, whatever it is, or not by this. */
+export const ACTIVATION_CHOICES = ["new", "always", "never"] as const;
+export type ActivationChoice = (typeof ACTIVATION_CHOICES)[number];
+
+/** What is written down of a workflow's changes. */
+export const WORKFLOW_CHANGE_KINDS = [
+  "registered", // a new version
+  "activated",
+  "rolled_back",
+  "promoted", // a share of new runs, or another share
+  "promotion_ended", // by somebody
+  "promotion_failed", // by itself: too many of its runs have failed
+  "paused",
+  "resumed",
+] as const;
+export type WorkflowChangeKind = (typeof WORKFLOW_CHANGE_KINDS)[number];
+
 export const FINISHED_TASK_STATES = ["completed", "failed", "cancelled", "skipped"] as const;
 export const FINISHED_RUN_STATES = ["completed", "failed", "cancelled"] as const;
 

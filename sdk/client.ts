@@ -13,16 +13,19 @@ import type {
 } from "../protocol/http.ts";
 import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
+import type { ActivationChoice } from "../protocol/states.ts";
 import { bulkCalls } from "./bulk.ts";
 import { SkeinError } from "./errors.ts";
 import { Events } from "./events.ts";
 import { Filters } from "./filters.ts";
 import { type Fetch, Http } from "./http.ts";
+import { Imports } from "./imports.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
 import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
+import { Retention } from "./retention.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -81,6 +84,18 @@ export interface PublishItem {
   idempotencyKey?: string | undefined;
 }
 
+export interface RegisterOptions {
+  /**
+   * Whether new runs are bound to the version: `new`, when it is one that was not there before; `always`, also
+   * when it equals an older one; `never`, not by this, so that it can be promoted. Default `new`: a worker that
+   * starts again with an older version undoes no activation. A workflow's first version is active in any case.
+   */
+  activate?: ActivationChoice | undefined;
+  signal?: AbortSignal | undefined;
+  /** Tries after the first. */
+  retries?: number | undefined;
+}
+
 /**
  * Speaks to Skein's HTTP API. Holds no connection: make one and share it.
  *
@@ -101,6 +116,8 @@ export class Client {
   readonly filters: Filters;
   readonly notifications: Notifications;
   readonly webhooks: Webhooks;
+  readonly imports: Imports;
+  readonly retention: Retention;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -120,6 +137,8 @@ export class Client {
     this.filters = new Filters(this.http);
     this.notifications = new Notifications(this.http);
     this.webhooks = new Webhooks(this.http);
+    this.imports = new Imports(this.http);
+    this.retention = new Retention(this.http);
   }
 
   /**
@@ -227,16 +246,17 @@ export class Client {
   }
 
   /**
-   * Registers a workflow: a new version, only if it differs from the active one. Workers do this
+   * Registers a workflow: a new version, only if it differs from those that are there. Workers do this
    * themselves when they start.
    */
   async register(
     workflow: { definition(): ReturnType<Workflow["definition"]> },
-    options: { signal?: AbortSignal | undefined; retries?: number | undefined } = {},
+    { activate, ...options }: RegisterOptions = {},
   ): Promise<RegisteredWorkflow> {
     const definition = workflow.definition();
     return await this.http.request("PUT", `/workflows/${encodeURIComponent(definition.name)}`, {
       ...options,
+      query: { activate },
       body: JSON.stringify(definition),
     });
   }

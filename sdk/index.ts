@@ -52,19 +52,38 @@ export type {
   NotificationBody,
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
+export type {
+  CreatedImport,
+  ExportedEvent,
+  Import,
+  ImportSummary,
+  RunExport,
+} from "../protocol/history-bodies.ts";
+export type { Divergence, DivergenceKind } from "../protocol/replay-check-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
 export type { DeadMessage, DeadMessageWithBody, QueueState } from "../protocol/message-bodies.ts";
 export type { StepFailure } from "../protocol/session.ts";
 export type { MetCondition, Waited } from "../protocol/wait-bodies.ts";
 export type {
   LimitStrategy,
+  ActivationChoice,
   PauseMode,
   RunState,
   StepKind,
   Stickiness,
   TaskState,
   TimeoutChoice,
+  Versioning,
+  WorkflowChangeKind,
 } from "../protocol/states.ts";
+export type {
+  Difference,
+  Promotion,
+  RollbackRule,
+  VersionDiff,
+  VersionSummary,
+  WorkflowChange,
+} from "../protocol/version-bodies.ts";
 export type {
   HmacSignature,
   Webhook,
@@ -78,6 +97,7 @@ export {
   type ClientOptions,
   type PublishItem,
   type PublishOptions,
+  type RegisterOptions,
   type StartItem,
   type StartOptions,
 } from "./client.ts";
@@ -106,6 +126,11 @@ export type { LimitOptions, RateOptions } from "./limits.ts";
 export type { ListDeadMessages } from "./messages.ts";
 export type { PutNotificationOptions } from "./notifications.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
+export {
+  type CheckedWorkflow,
+  type ReplayCheckOptions,
+  ReplayCheckResult,
+} from "./replay-check.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";
 export type {
@@ -136,4 +161,10 @@ export type { BoundOptions, OverrideOptions, PutLimitOptions } from "./stored-li
 export type { PutWebhookOptions } from "./webhooks.ts";
 export { type Worker, type WorkerOptions, worker } from "./worker.ts";
 export { type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
-export type { PauseOptions } from "./workflows.ts";
+export type {
+  ActivateOptions,
+  EndPromotionOptions,
+  PauseOptions,
+  PromoteOptions,
+  RollBackOptions,
+} from "./workflows.ts";

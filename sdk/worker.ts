@@ -9,6 +9,7 @@ import {
   MAX_RESUME_GRACE_MS,
   MIN_HEARTBEAT_LIMIT_MS,
 } from "../protocol/session.ts";
+import type { ActivationChoice } from "../protocol/states.ts";
 import { Client } from "./client.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError, SkeinError } from "./errors.ts";
@@ -38,6 +39,11 @@ export interface WorkerOptions {
   client?: Client | undefined;
   /** For people: shown with every attempt. Default: the host's name and the process' number. */
   name?: string | undefined;
+  /**
+   * Whether new runs are bound to the versions that it registers: see `RegisterOptions`. Default `new`. A
+   * program that is worked on wants `always`, one whose versions are promoted wants `never`.
+   */
+  activate?: ActivationChoice | undefined;
   /** What steps can ask for in their `labels`: texts and numbers, at most 50. Default none. */
   labels?: Labels | undefined;
   /** Signals that stop it; the second one forces. Default SIGTERM and SIGINT; `[]` for none. */
@@ -242,10 +248,17 @@ export class Worker {
     const versions: string[] = [];
     const { signal } = this.#stopping;
     for (const workflow of byName.values()) {
-      const { version } = await this.#untilReached(() =>
-        this.#client.register(workflow, { signal, retries: 0 }),
+      const { activate } = this.#options;
+      const { name, version, activeVersion } = await this.#untilReached(() =>
+        this.#client.register(workflow, { activate, signal, retries: 0 }),
       );
       versions.push(version.id);
+      if (version.number !== activeVersion) {
+        this.#report(
+          activate === "never" ? "info" : "warn",
+          `new runs of "${name}" are bound to version ${activeVersion}, not to version ${version.number}, which this worker has: activate it with client.workflows.activate, or here with \`activate: "always"\``,
+        );
+      }
     }
     return versions;
   }

@@ -8,7 +8,7 @@ import type { CancelOn, ExecutionPolicy, WorkflowDefinition } from "../protocol/
 import type { LimitUse } from "../protocol/limit-bodies.ts";
 import type { Json } from "../protocol/json.ts";
 import { MAX_RUN_TIMEOUT_MS, MAX_STEPS } from "../protocol/limits.ts";
-import type { Stickiness } from "../protocol/states.ts";
+import type { Stickiness, Versioning } from "../protocol/states.ts";
 import { type CancelOnOptions, checkedCancelOn } from "./cancel-on.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { DefinitionError } from "./errors.ts";
@@ -67,6 +67,11 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
    */
   sticky?: Stickiness | undefined;
   /**
+   * Which workers execute its tasks: `compatible`, any that has the step, rather one built with the run's
+   * version; `pinned`, only those, so that a version runs as long as a worker has it. Default `compatible`.
+   */
+  versioning?: Versioning | undefined;
+  /**
    * How long a run may take, from its start to its last step's end. What takes longer fails with
    * `run_timeout`, compensations and `onFailure` follow. Default for ever, at most 30d.
    */
@@ -82,6 +87,7 @@ interface Shared {
   readonly limits: readonly LimitUse[];
   readonly priority: number | undefined;
   readonly sticky: Stickiness | undefined;
+  readonly versioning: Versioning | undefined;
   readonly timeoutMs: number | undefined;
   readonly schema: StandardSchemaV1 | undefined;
   readonly steps: Map<string, Step>;
@@ -218,7 +224,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
   definition(): WorkflowDefinition {
     const { name, description, events, filters, cancelOn, steps, timeoutMs, onFailure } =
       this.#shared;
-    const { limits, priority, sticky } = this.#shared;
+    const { limits, priority, sticky, versioning } = this.#shared;
     if (steps.size === 0) {
       throw new DefinitionError(`Workflow "${name}" has no steps: add one with \`step()\``);
     }
@@ -232,6 +238,7 @@ export class Workflow<Input = unknown, Value = Input, Result = Record<string, un
       ...(limits.length === 0 ? {} : { limits: [...limits] }),
       ...(priority === undefined ? {} : { priority }),
       ...(sticky === undefined ? {} : { sticky }),
+      ...(versioning === undefined ? {} : { versioning }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(onFailure === undefined ? {} : { onFailure }),
     };
@@ -304,6 +311,7 @@ export function workflow<Schema extends StandardSchemaV1 = AnySchema>(
     limits: checkedLimits(limits ?? [], of),
     priority: priority === undefined ? undefined : checkedPriority(priority, of),
     sticky,
+    versioning: options.versioning,
     timeoutMs:
       timeout === undefined
         ? undefined

@@ -20,6 +20,8 @@ export interface AppTypes {
     log: Logger;
     /** The authenticated tenant. */
     tenant: string;
+    /** The name of its token. */
+    token: string;
     /** How many shards it has. */
     shards: number;
     /** Characters of the request's body. */

@@ -154,7 +154,15 @@ function ofWorkers(
   if (offering.length === 0) {
     return { kind: "no_worker", action, detail: "none that takes tasks offers it", line };
   }
-  const suited = offering.filter((session) => suits(session, placing));
+  const { pinnedTo } = placing;
+  const built = offering.filter(
+    ({ versions }) => pinnedTo === undefined || versions.has(pinnedTo.version),
+  );
+  if (built.length === 0) {
+    const detail = `its workflow is pinned, and none that offers it was built with ${pinnedTo?.title}`;
+    return { kind: "no_worker", action, detail, line };
+  }
+  const suited = built.filter((session) => suits(session, placing));
   if (suited.length === 0) {
     const isTied = placing.sticky === "hard" && placing.worker !== undefined;
     const detail = isTied

@@ -41,6 +41,8 @@ export interface Placing {
   slots: number;
   labels: { [label: string]: LabelRequest } | undefined;
   sticky: Exclude<Stickiness, "none"> | undefined;
+  /** The version that the worker must have been built with, and what people call it; undefined: any will do. */
+  pinnedTo: { version: string; title: string } | undefined;
   /** The worker of the run's last finished task, if the run is sticky and has one. */
   worker: string | undefined;
 }
@@ -58,7 +60,13 @@ export interface TaskNeeds {
 /** A task that needs one slot, of anybody who has the action. */
 export const PLAIN: TaskNeeds = {
   needs: [],
-  placing: { slots: 1, labels: undefined, sticky: undefined, worker: undefined },
+  placing: {
+    slots: 1,
+    labels: undefined,
+    sticky: undefined,
+    pinnedTo: undefined,
+    worker: undefined,
+  },
   priority: DEFAULT_PRIORITY,
   weight: 1,
   lane: 0,
@@ -113,6 +121,10 @@ export function needsOf(
     slots: ofStep?.slots ?? 1,
     labels: ofStep?.labels,
     sticky: ofStep?.sticky,
+    pinnedTo:
+      ofRun?.isPinned === true
+        ? { version: version.id, title: `version ${version.number} of "${version.workflow}"` }
+        : undefined,
     worker: task.worker ?? undefined,
   };
   const found = {
@@ -200,10 +212,11 @@ export function laneOf(
   { needs, placing, priority }: Omit<TaskNeeds, "lane">,
   holds: (id: CountId) => boolean,
 ): number {
-  const { slots, labels, sticky, worker } = placing;
+  const { slots, labels, sticky, pinnedTo, worker } = placing;
   const parts: unknown[] = [priority, slots];
   if (labels !== undefined) parts.push(labels);
   if (sticky === "hard" && worker !== undefined) parts.push(worker);
+  if (pinnedTo !== undefined) parts.push(pinnedTo.version);
   for (const { isOfRun, id } of needs) if (!isOfRun || !holds(id)) parts.push(id);
   return hash53(JSON.stringify(parts)) || 1;
 }

@@ -266,7 +266,8 @@ function preference(session: Session, labels: NonNullable<Placing["labels"]>): n
 }
 
 /** Whether a session may have such a task at all. */
-export function suits(session: Session, { labels, sticky, worker }: Placing): boolean {
+export function suits(session: Session, { labels, sticky, pinnedTo, worker }: Placing): boolean {
+  if (pinnedTo !== undefined && !session.versions.has(pinnedTo.version)) return false;
   if (sticky === "hard" && worker !== undefined && session.worker !== worker) return false;
   if (labels === undefined) return true;
   return Object.entries(labels).every(

@@ -74,6 +74,7 @@ declare
   v_is_queue_changed boolean := p ?| array['take', 'expired', 'parks', 'lanes', 'agenda'];
   v_reply jsonb := '{}';
   v_prior uuid[];
+  v_failing jsonb;
 begin
   perform pg_advisory_xact_lock_shared(v1.shard_lock(v_tenant, v_shard));
   perform 1 from v1.shard where tenant_id = v_tenant and number = v_shard and epoch = (p->>'epoch')::bigint;
@@ -176,6 +177,12 @@ begin
   if p ?| array['results', 'cancels'] and exists (select from v1.notification where tenant_id = v_tenant) then
     v_ready := v_ready || v1.notify_ended(v_tenant, v_shard, v_at, v_ended || array(
       select (f->>'run')::uuid from jsonb_array_elements(v_reply->'finished') f));
+  end if;
+  if p ?| array['results', 'cancels'] and exists (
+       select from v1.promotion where tenant_id = v_tenant and rollback_when is not null) then
+    v_failing := v1.count_ended(v_tenant, v_shard, v_at, v_ended || array(
+      select (f->>'run')::uuid from jsonb_array_elements(v_reply->'finished') f));
+    if v_failing is not null then v_reply := v_reply || jsonb_build_object('failing', v_failing); end if;
   end if;
   if cardinality(v_ended) > 0 then
     v_reply := jsonb_set(v_reply, '{finished}', coalesce(v_reply->'finished', '[]')

@@ -1,5 +1,5 @@
--- Stores a workflow's definition as a new version, made active, unless the active version is the same.
--- A definition that equals an older version makes that one active again.
+-- Stores a workflow's definition as a new version, unless it equals one that is there. A new one becomes active;
+-- one that was there doesn't: a worker that starts again must not undo what has been activated since.
 --
 -- Called by  the edge Worker, which has checked the DAG. Ten thousand repeats write nothing.
 -- Locks      the definitions (exclusive), so that no commit matched against the old ones lands after.
@@ -8,34 +8,40 @@
 --             dag: [{step, name, action, kind, parents, children, descendants, timeout,
 --                    schedule: how long it may be queued, compensates: the step it undoes, retry, dispatch,
 --                    gate}],
---             dispatch, limits: [names of stored limits that it uses], filters: [DeclaredFilterRow]}
--- Returns    as read_active_version, with created; or {unknownLimits: [names]}, and nothing is stored
+--             dispatch, limits: [names of stored limits that it uses], filters: [DeclaredFilterRow],
+--             activate: new (when it is a new version), always or never (but a workflow's first version),
+--             change: id of the change, actor}
+-- Returns    as read_active_version, but of the version that the definition is, with active: the number of the
+--            active one, and created; or {unknownLimits: [names]}, and nothing is stored
 create or replace function v1.register_workflow(p jsonb)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_tenant uuid := (p->>'tenant')::uuid;
-  v_active jsonb;
   v_workflow uuid;
   v_version uuid;
   v_created boolean := false;
   v_unknown jsonb;
+  v_active uuid;
+  v_is_activated boolean;
+  v_previous uuid;
 begin
-  v_active := v1.read_active_version(v_tenant, p->>'name');
-  if v_active->'version'->>'checksum' = p->>'checksum' then
-    return v_active || '{"created": false}';
+  select w.id, w.active_version_id, v.id into v_workflow, v_active, v_version
+    from v1.workflow w join v1.workflow_version v on v.workflow_id = w.id and v.checksum = p->>'checksum'
+    where w.tenant_id = v_tenant and w.name = p->>'name';
+  if v_version is not null and (v_version = v_active or p->>'activate' is distinct from 'always') then
+    return v1.read_version(v_tenant, v_version) || '{"created": false}';
   end if;
 
   perform pg_advisory_xact_lock(v1.definitions_lock(v_tenant));
-  select jsonb_agg(u.name) into v_unknown
-    from jsonb_array_elements_text(p->'limits') u(name)
-    where not exists (select from v1."limit" l where l.tenant_id = v_tenant and l.name = u.name);
+  v_unknown := v1.unknown_limits(v_tenant, array(select jsonb_array_elements_text(p->'limits')));
   if v_unknown is not null then
     return jsonb_build_object('unknownLimits', v_unknown);
   end if;
   insert into v1.workflow (id, tenant_id, name) values ((p->>'workflow')::uuid, v_tenant, p->>'name')
     on conflict (tenant_id, name) do nothing;
   -- Whoever held the lock before may have registered the same.
-  select id into v_workflow from v1.workflow where tenant_id = v_tenant and name = p->>'name';
+  select id, active_version_id into v_workflow, v_active
+    from v1.workflow where tenant_id = v_tenant and name = p->>'name';
   select id into v_version from v1.workflow_version
     where workflow_id = v_workflow and checksum = p->>'checksum';
   if v_version is null then
@@ -55,10 +61,14 @@ begin
                parents smallint[], children smallint[], descendants smallint[], timeout integer,
                schedule bigint, compensates smallint, retry jsonb, dispatch jsonb, gate jsonb);
   end if;
-  update v1.workflow set active_version_id = v_version
-    where id = v_workflow and active_version_id is distinct from v_version;
-  if found then
-    update v1.tenant set definitions_version = definitions_version + 1 where id = v_tenant;
+  v_is_activated := v_active is null or v_active <> v_version and (
+    p->>'activate' = 'always' or v_created and p->>'activate' is distinct from 'never');
+  if v_is_activated then v_previous := v1.set_active_version(v_tenant, v_workflow, v_version); end if;
+  if v_created or v_is_activated then
+    insert into v1.workflow_change (id, workflow_id, kind, version_id, previous_version_id, is_active, actor)
+      values (coalesce((p->>'change')::uuid, v1.new_run_id(now())), v_workflow,
+              case when v_created then 'registered'::v1.workflow_change_kind else 'activated' end,
+              v_version, v_previous, v_is_activated, p->>'actor');
   end if;
-  return v1.read_active_version(v_tenant, p->>'name') || jsonb_build_object('created', v_created);
+  return v1.read_version(v_tenant, v_version) || jsonb_build_object('created', v_created);
 end $$;

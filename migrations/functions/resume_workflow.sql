@@ -5,7 +5,9 @@
 --            held after this.
 -- Returns    as read_active_version, with shards: those that have runs to release; null when there is
 --            no such workflow.
-create or replace function v1.resume_workflow(p_tenant_id uuid, p_name text)
+drop function if exists v1.resume_workflow(uuid, text);
+create or replace function v1.resume_workflow(
+  p_tenant_id uuid, p_name text, p_change uuid default v1.new_run_id(now()), p_actor text default null)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_workflow uuid;
@@ -17,6 +19,9 @@ begin
     where id = v_workflow and pause_mode is not null;
   if found then
     update v1.tenant set definitions_version = definitions_version + 1 where id = p_tenant_id;
+    insert into v1.workflow_change (id, workflow_id, kind, version_id, is_active, actor)
+      select p_change, w.id, 'resumed', w.active_version_id, true, p_actor
+        from v1.workflow w where w.id = v_workflow;
   end if;
   -- From the timers to their runs: a workflow has many runs, and few that are held.
   -- By id, as whoever cancels such runs locks them.

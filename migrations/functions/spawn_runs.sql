@@ -1,5 +1,5 @@
 -- Starts the children that attempts ask for, each once by its parent and key, however often the parent
--- is tried again. A child is bound to its workflow's active version.
+-- is tried again. A child is bound to its workflow's active version, or to the one that is promoted.
 --
 -- Called by  commit, under the locks of the parents' runs and of the definitions (shared).
 -- Refuses    a new child of an attempt that is not its task's current one (`stale`), of a workflow that
@@ -37,7 +37,9 @@ begin
     into v_starts
     from child c
     join v1.workflow w on w.tenant_id = p_tenant_id and w.name = c.w and w.pause_mode is distinct from 'drop'
-    join v1.workflow_version v on v.id = w.active_version_id
+    left join v1.promotion p on p.workflow_id = w.id
+    join v1.workflow_version v on v.id = v1.version_of_run(
+      w.active_version_id, p, jsonb_build_object('input', c.i, 'metadata', c.m), c.id::text)
     cross join lateral (select count(*) as steps from v1.dag d where d.version_id = v.id and d.kind = 'step') s;
   if v_starts is not null then
     select s.ready into ready

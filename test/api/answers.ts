@@ -132,6 +132,9 @@ export async function readTraces(world: World): Promise<string> {
        (select jsonb_agg(w order by w.id) from v1.workflow w where w.tenant_id = $1) as workflows,
        (select count(*) from v1.workflow_version v join v1.workflow w on w.id = v.workflow_id
           where w.tenant_id = $1) as versions,
+       (select jsonb_agg(c order by c.id) from v1.workflow_change c join v1.workflow w on w.id = c.workflow_id
+          where w.tenant_id = $1) as changes,
+       (select jsonb_agg(p) from v1.promotion p where p.tenant_id = $1) as promotions,
        (select jsonb_agg(r order by r.id) from v1.workflow_run r where r.tenant_id = $1) as runs,
        (select count(*) from v1.event e where e.tenant_id = $1) as events,
        (select count(*) from v1.idempotency i where i.tenant_id = $1) as keys,

@@ -180,7 +180,9 @@ describe("filters that a workflow declares", () => {
     await declare("input == 3");
     expect((await publish(1)).runs).toEqual([]);
     expect((await publish(2)).runs).toHaveLength(1);
-    await declare("input == 1");
+    await declare("input == 1"); // an older version: it stays as it is until it is activated
+    expect((await publish(1)).runs).toEqual([]);
+    await world.call("POST", "/workflows/order/activate", { version: 2 });
     expect((await list()).map(({ id }) => id).toSorted()).toEqual(
       [stored.id, declared?.id].toSorted(),
     );

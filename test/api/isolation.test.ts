@@ -8,6 +8,7 @@ import { createWorld, type World } from "../support/world.ts";
 import { fromGithub } from "../support/signed-deliveries.ts";
 import { ask, expectNoTrace, expectProblem, listOperations } from "./answers.ts";
 import { deliver } from "./delivering.ts";
+import { historyAttempts } from "./isolation-of-history.ts";
 
 /** Whose things they are, and who tries to get at them. */
 let owner: World;
@@ -130,45 +131,32 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
       expect([status, body]).toEqual([201, { runs: [], nextCursor: null }]);
     }
   },
-  exportRun: async () => {
-    for (const run of runs) await isNotFound(`/runs/${run}/export`, "run_not_found");
-  },
-  checkReplay: async () => {
-    const path = `/workflows/${SECRET}/check`;
-    const definition = { name: SECRET, steps: [{ name: "only" }, { name: "more" }] };
-    for (const [body, code] of [
-      [{ definition }, "workflow_not_found"],
-      [{ version: 1 }, "workflow_not_found"],
-      [{ definition, runs: { ids: [runs[0]] } }, "run_not_found"],
-      [{ definition, imports: [imported] }, "import_not_found"],
-    ] as const) {
-      await expectProblem(await ask(other, "POST", path, body), code, /^(There is no|No) /);
-    }
-    const { body } = await owner.call("POST", path, { definition, imports: [imported] });
-    expect(body).toMatchObject({ checked: 1, divergent: 1 });
-  },
-  createImport: async () => {
-    // The same document: an import of their own, of which the owner's is none.
-    const { body } = await owner.call("GET", `/imports/${imported}/export`);
-    const created = await ask<{ id: string }>(other, "POST", "/imports", body);
-    expect(created).toMatchObject({ status: 201, body: { created: true } });
-    expect(created.body.id).not.toBe(imported);
-    await renewOther();
-  },
-  listImports: () => seesNothing("/imports"),
-  readImport: () => isNotFound(`/imports/${imported}`, "import_not_found"),
-  exportImport: () => isNotFound(`/imports/${imported}/export`, "import_not_found"),
-  deleteImport: () => isUnknown("DELETE", `/imports/${imported}`, "import_not_found"),
-  readRetention: async () => {
-    expect((await ask(other, "GET", "/tenant/retention")).body).toEqual({ days: 90 });
-  },
-  putRetention: async () => {
-    const { status } = await ask(other, "PUT", "/tenant/retention", { days: 1 });
-    expect(status).toBe(200);
-    expect((await owner.call("GET", "/tenant/retention")).body).toEqual({ days: 1234 });
-  },
+  ...historyAttempts({
+    owner: () => owner,
+    other: () => other,
+    runs: () => runs,
+    imported: () => imported,
+    secret: SECRET,
+    renewOther,
+    seesNothing,
+    isNotFound,
+    isUnknown,
+  }),
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
+  listVersions: () => isNotFound(`/workflows/${SECRET}/versions`, "workflow_not_found"),
+  readVersion: () => isNotFound(`/workflows/${SECRET}/versions/1`, "workflow_not_found"),
+  diffVersions: () => isNotFound(`/workflows/${SECRET}/diff?from=1`, "workflow_not_found"),
+  listWorkflowChanges: () => isNotFound(`/workflows/${SECRET}/changes`, "workflow_not_found"),
+  activateVersion: () =>
+    isUnknown("POST", `/workflows/${SECRET}/activate`, "workflow_not_found", { version: 1 }),
+  rollBack: () => isUnknown("POST", `/workflows/${SECRET}/rollback`, "workflow_not_found"),
+  promoteVersion: () =>
+    isUnknown("PUT", `/workflows/${SECRET}/promotion`, "workflow_not_found", {
+      version: 1,
+      percent: 1,
+    }),
+  endPromotion: () => isUnknown("DELETE", `/workflows/${SECRET}/promotion`, "workflow_not_found"),
   putLimit: async () => {
     const { status } = await ask(other, "PUT", `/limits/${SECRET}`, { concurrency: 7 });
     expect(status).toBe(201);

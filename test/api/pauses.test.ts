@@ -1,6 +1,7 @@
 /** Workflows that are paused: what becomes of their new runs, and that all is as before afterwards. */
 import { beforeEach, expect, test } from "vitest";
 import type { PublishedEvent, StartedRun, Workflow } from "../../protocol/http.ts";
+import { newId } from "../../protocol/ids.ts";
 import { pageOf } from "../../workers/api/fields.ts";
 import { startedRunsSchema } from "../../workers/api/run-schemas.ts";
 import { workflowSchema } from "../../workers/api/workflow-schemas.ts";
@@ -123,13 +124,19 @@ test("with drop, an event is stored and starts the others that listen", async ()
 
 test("a pause made elsewhere is in force at the very next call, and so is its end", async () => {
   await world.startRun({ workflow: "job" }); // this isolate has read the definitions
-  await world.sql("select v1.pause_workflow($1, 'job', 'drop')", [world.tenant]);
+  await world.sql("select v1.pause_workflow($1, 'job', 'drop', $2, 'test')", [
+    world.tenant,
+    newId(),
+  ]);
   const refused = await ask(world, "POST", "/runs", { workflow: "job" });
   await expectProblem(refused, "workflow_paused", /"job" is paused/);
-  await world.sql("select v1.resume_workflow($1, 'job')", [world.tenant]);
+  await world.sql("select v1.resume_workflow($1, 'job', $2, 'test')", [world.tenant, newId()]);
   const asked = await ask<StartedRun>(world, "POST", "/runs", { workflow: "job" });
   expect(asked.status).toBe(201);
-  await world.sql("select v1.pause_workflow($1, 'job', 'hold')", [world.tenant]);
+  await world.sql("select v1.pause_workflow($1, 'job', 'hold', $2, 'test')", [
+    world.tenant,
+    newId(),
+  ]);
   const { id } = await world.startRun({ workflow: "job" });
   expect((await world.readRun(id)).tasks[0]?.state).toBe("waiting");
 });

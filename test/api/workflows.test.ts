@@ -32,7 +32,8 @@ test("a definition is registered as version 1, and the answer shows it", async (
     definition,
     version: { number: 1 },
   });
-  const { created: _, ...shown } = workflow;
+  const { created: _, activeVersion, ...shown } = workflow;
+  expect(activeVersion).toBe(1);
   const read = await ask(world, "GET", "/workflows/full");
   expect(expectAnswer(read, 200, workflowSchema)).toEqual(shown);
 });
@@ -58,14 +59,18 @@ test("the same definition again makes no version, in whatever order its fields a
   ).toEqual(before);
 });
 
-test("a changed definition is the next version, and an earlier one becomes active again without a new one", async () => {
+test("a changed definition is the next version, and an earlier one becomes active again only if it is to", async () => {
   const original: WorkflowDefinition = { name: "changes", steps: [{ name: "x" }] };
   const one = await register(original);
   const two = await register({ ...original, description: "changed" });
   expect(expectAnswer(two, 201, registeredWorkflowSchema).version.number).toBe(2);
   expect(two.body.id).toBe(one.body.id);
-  const back = expectAnswer(await register(original), 200, registeredWorkflowSchema);
-  expect(back).toMatchObject({ created: false, version: one.body.version });
+  const again = expectAnswer(await register(original), 200, registeredWorkflowSchema);
+  expect(again).toMatchObject({ created: false, version: one.body.version, activeVersion: 2 });
+  const path = "/workflows/changes?activate=always";
+  const asked = await ask<RegisteredWorkflow>(world, "PUT", path, original);
+  const back = expectAnswer(asked, 200, registeredWorkflowSchema);
+  expect(back).toMatchObject({ created: false, version: one.body.version, activeVersion: 1 });
   const read = await ask<RegisteredWorkflow>(world, "GET", "/workflows/changes");
   expect(read.body).toMatchObject({ version: { number: 1 }, definition: original });
 });

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, inject, test } from "vitest";
 import type { SpawnRow } from "../../database/rows.ts";
-import { pauseWorkflow } from "../../database/functions.ts";
+import { pauseWorkflow } from "../../database/workflow-changes.ts";
 import { MAX_PUSHED_BYTES } from "../../protocol/limits.ts";
 import { taskId } from "../../protocol/ids.ts";
 import { cancelled, child, completed, error, failed, FAILURE, lost, spawned } from "./rows.ts";
@@ -162,7 +162,7 @@ describe.each(inject("databases"))("children on $name", (database) => {
   test("of no such workflow, or of a paused one that takes no runs, are refused alone", async () => {
     const { shard, task } = await parent();
     await shard.register("dropped", { a: [] });
-    await pauseWorkflow(queryOf(pool), shard.tenant, "dropped", "drop");
+    await pauseWorkflow(queryOf(pool), shard.change("dropped"), "drop");
     const fine = child("fine", "sub");
     const children = [child("none", "nowhere"), child("dropped", "dropped"), fine];
     const reply = await shard.commit({ spawns: [spawned(task, children)] });
@@ -176,7 +176,7 @@ describe.each(inject("databases"))("children on $name", (database) => {
   test("of a paused workflow that holds its runs wait, and then have their timeout", async () => {
     const { shard, task } = await parent();
     await shard.register("held", { a: [] }, { timeoutMs: 3_000 });
-    await pauseWorkflow(queryOf(pool), shard.tenant, "held", "hold");
+    await pauseWorkflow(queryOf(pool), shard.change("held"), "hold");
     const one = child("one", "held");
     const reply = await shard.commit({ spawns: [spawned(task, [one])] });
     expect(reply).toMatchObject({ ready: [], timers: [], spawned: [{ run: one.id }] });

@@ -3,7 +3,7 @@
  * order, so that nothing deadlocks, nothing is lost and nothing becomes ready twice.
  */
 import { describe, expect, test } from "vitest";
-import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
+import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
 import { expectSound } from "./invariants.ts";
 import {
   cancelled,
@@ -185,12 +185,12 @@ describe.runIf(postgres)("commits at the same time", () => {
   test("a start that is held waits for its workflow to be resumed, and is refused after it", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("one", { a: [] });
-    await pauseWorkflow(queryOf(pool), shard.tenant, "one", "hold");
+    await pauseWorkflow(queryOf(pool), shard.change("one"), "hold");
     await shard.readDefinitions();
     const resuming = await pool.connect();
     try {
       await resuming.query("begin");
-      await resumeWorkflow(queryOf(resuming), shard.tenant, "one");
+      await resumeWorkflow(queryOf(resuming), shard.change("one"));
       const start = shard.start(workflow, { h: true });
       const late = shard.commit({ starts: [start] });
       await untilBlocked(shard, resuming);

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, inject, test } from "vitest";
-import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
+import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
 import type { CommitRequest, LaneRow, StartRow, TakeRow } from "../../database/rows.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import { expectSound } from "./invariants.ts";
@@ -115,7 +115,7 @@ class Play {
       { timeoutMs: 60_000, onFailure: {}, cancelOn: [{ event: "stop" }] },
     );
     const paused = await shard.register("paused", { x: [], y: ["x"] }, { timeoutMs: 60_000 });
-    await pauseWorkflow(query, shard.tenant, "paused", "hold");
+    await pauseWorkflow(query, shard.change("paused"), "hold");
     await shard.readDefinitions();
     return new Play(shard, query, main, paused);
   }
@@ -133,7 +133,7 @@ class Play {
 
   /** Completes whatever there is, and wakes, releases and cancels what waits for its time. */
   async end(): Promise<void> {
-    await resumeWorkflow(this.#query, this.#shard.tenant, "paused");
+    await resumeWorkflow(this.#query, this.#shard.change("paused"));
     await this.#shard.readDefinitions();
     for (let commits = 0; (await this.#open()).length > 0; commits++) {
       expect(commits).toBeLessThan(MAX_COMMITS_TO_END);

@@ -3,7 +3,8 @@
  * with some of its outputs.
  */
 import { describe, expect, inject, test } from "vitest";
-import { pauseWorkflow, readDefinitions, resumeWorkflow } from "../../database/functions.ts";
+import { readDefinitions } from "../../database/functions.ts";
+import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
 import type { StartRow } from "../../database/rows.ts";
 import { newRunId } from "../../protocol/ids.ts";
 import { cancelled, completed, failed, released } from "./rows.ts";
@@ -28,7 +29,7 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
     const shard = await TestShard.create(pool);
     const rest = { timeoutMs: 3_000 };
     const workflow = await shard.register("pair", { a: [], b: ["a"], c: [] }, rest);
-    await pauseWorkflow(query, shard.tenant, "pair", "hold");
+    await pauseWorkflow(query, shard.change("pair"), "hold");
     await shard.readDefinitions();
     return { shard, workflow, ...(await shard.startRun(workflow, { h: true })) };
   }
@@ -37,15 +38,17 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
     const shard = await TestShard.create(pool);
     await shard.register("pair", { a: [] });
     const before = shard.definitions;
-    const paused = await pauseWorkflow(query, shard.tenant, "pair", "hold");
+    const paused = await pauseWorkflow(query, shard.change("pair"), "hold");
     expect(paused?.paused).toMatchObject({ mode: "hold" });
     const definitions = await readDefinitions(query, shard.tenant);
     expect(definitions).toMatchObject({ version: before + 1, workflows: [{ paused: "hold" }] });
-    const dropped = await pauseWorkflow(query, shard.tenant, "pair", "drop");
+    const dropped = await pauseWorkflow(query, shard.change("pair"), "drop");
     expect(dropped?.paused).toEqual({ at: paused?.paused?.at, mode: "drop" });
-    await pauseWorkflow(query, shard.tenant, "pair", "drop");
-    expect(await resumeWorkflow(query, shard.tenant, "pair")).toMatchObject({ paused: null });
-    await resumeWorkflow(query, shard.tenant, "pair");
+    await pauseWorkflow(query, shard.change("pair"), "drop");
+    expect(await resumeWorkflow(query, shard.change("pair"))).toMatchObject({
+      paused: null,
+    });
+    await resumeWorkflow(query, shard.change("pair"));
     expect((await readDefinitions(query, shard.tenant))?.version).toBe(before + 3);
     expect((await readDefinitions(query, shard.tenant))?.workflows[0]).not.toHaveProperty("paused");
   });
@@ -54,8 +57,8 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
     const [shard, other] = [await TestShard.create(pool), await TestShard.create(pool)];
     await other.register("theirs", { a: [] });
     for (const name of ["none", "theirs"]) {
-      expect(await pauseWorkflow(query, shard.tenant, name, "hold")).toBeUndefined();
-      expect(await resumeWorkflow(query, shard.tenant, name)).toBeUndefined();
+      expect(await pauseWorkflow(query, shard.change(name), "hold")).toBeUndefined();
+      expect(await resumeWorkflow(query, shard.change(name))).toBeUndefined();
     }
   });
 
@@ -73,11 +76,11 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
   test("that is resumed has its runs released, each once", async () => {
     const { shard, workflow, run, task } = await heldRun();
     const other = await shard.register("other", { a: [] });
-    await pauseWorkflow(query, shard.tenant, "other", "hold");
+    await pauseWorkflow(query, shard.change("other"), "hold");
     await shard.readDefinitions();
     const still = await shard.startRun(other, { h: true });
     for (const _ of [1, 2]) {
-      const resumed = await resumeWorkflow(query, shard.tenant, workflow.name);
+      const resumed = await resumeWorkflow(query, shard.change(workflow.name));
       expect(resumed?.shards).toEqual([0]);
     }
     const { agenda } = await shard.commit({ agenda: 5 });
@@ -103,7 +106,7 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
     await shard.commit({ cancels: [cancelled(run)] });
     expect(await shard.timers()).toEqual([]);
     const before = await shard.picture();
-    await resumeWorkflow(query, shard.tenant, "pair");
+    await resumeWorkflow(query, shard.change("pair"));
     await shard.commit({ releases: [released(run)] });
     expect(await shard.picture()).toEqual(before);
   });
@@ -111,7 +114,7 @@ describe.each(inject("databases"))("a paused workflow on $name", (database) => {
   test("refuses a start that was resolved before it was paused", async () => {
     const shard = await TestShard.create(pool);
     const start = shard.start(await shard.register("pair", { a: [] }));
-    await pauseWorkflow(query, shard.tenant, "pair", "drop");
+    await pauseWorkflow(query, shard.change("pair"), "drop");
     expect((await shard.commit({ starts: [start] })).starts).toEqual({ [start.id]: "stale" });
   });
 });

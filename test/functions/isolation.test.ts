@@ -2,7 +2,7 @@
  * Tenants apart: whatever a commit of one names of another's, nothing of the other's changes.
  */
 import { describe, expect, inject, test } from "vitest";
-import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
+import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
 import type { LogLine } from "../../protocol/session.ts";
 import {
   begun,
@@ -60,11 +60,11 @@ describe.each(inject("databases"))("tenants on $name", (database) => {
     );
     await victim.commit({ results: [retried(task("a"), Date.now() + 60_000)] });
     const paused = await victim.register("paused", { a: [] });
-    await pauseWorkflow(queryOf(pool), victim.tenant, "paused", "hold");
+    await pauseWorkflow(queryOf(pool), victim.change("paused"), "hold");
     await victim.readDefinitions();
     const { run: waiting } = await victim.startRun(paused, { h: true });
     const before = await victim.picture();
-    await resumeWorkflow(queryOf(pool), intruder.tenant, "paused");
+    await resumeWorkflow(queryOf(pool), intruder.change("paused"));
     const reply = await intruder.commit({
       wakes: [woken(task("a"))],
       releases: [released(waiting)],

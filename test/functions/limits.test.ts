@@ -126,7 +126,7 @@ describe.each(inject("databases"))("stored limits on $name", (database) => {
       deleted: true,
       usedBy: [],
     });
-    const again = shard.register("first", STEP, using("api"));
+    const again = shard.register("first", STEP, { ...using("api"), activate: "always" });
     await expect(again).rejects.toThrow("No limits api");
   });
 

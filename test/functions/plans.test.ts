@@ -4,7 +4,7 @@
  */
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pauseWorkflow, resumeWorkflow } from "../../database/functions.ts";
+import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
 import type { CommitRequest, EventRow, StartRow } from "../../database/rows.ts";
 import { migrate } from "../../migrations/migrate.ts";
 import { freshDatabase } from "./fresh-database.ts";
@@ -287,9 +287,9 @@ describe.runIf(postgres)("a commit of one transition, among many runs, reads few
   });
 
   test("and resuming a workflow reads the runs that it holds, not those that it had", async () => {
-    await pauseWorkflow(queryOf(client), shard.tenant, "main", "hold");
+    await pauseWorkflow(queryOf(client), shard.change("main"), "hold");
     const read = await rowsReadBy(client, () =>
-      resumeWorkflow(queryOf(client), shard.tenant, "main"),
+      resumeWorkflow(queryOf(client), shard.change("main")),
     );
     const runs = Object.entries(read).filter(([name]) => name.startsWith("workflow_run"));
     const sum = runs.reduce((total, [, count]) => total + count, 0);

@@ -2,7 +2,7 @@
  * Months of history that nobody may read any more are dropped, a partition a call; never one that somebody may
  * read, or waits for, and never in anybody's way. Each database is the test's own: dropping concerns all tenants.
  */
-import pg from "pg";
+import type pg from "pg";
 import { beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { firstIdAt, lastTaskId, taskId } from "../../protocol/ids.ts";
 import { migrate } from "../../migrations/migrate.ts";

@@ -29,7 +29,8 @@ import type {
 import type { TaskError } from "../../protocol/errors.ts";
 import type { StepDefinition, WorkflowDefinition } from "../../protocol/http.ts";
 import { newId, newRunId, taskId } from "../../protocol/ids.ts";
-import type { RunState, TaskState, TimerKind } from "../../protocol/states.ts";
+import type { ChangeRequest } from "../../database/workflow-changes.ts";
+import type { ActivationChoice, RunState, TaskState, TimerKind } from "../../protocol/states.ts";
 import { checksumOf } from "../../workers/definitions/canonical-json.ts";
 import { rowsOf } from "../../workers/definitions/registration.ts";
 
@@ -136,10 +137,19 @@ export class TestShard {
     return (await this.#sql.query(text, parameters)).rows as Row[];
   }
 
+  /** A change of a workflow, as the edge Worker asks for it. */
+  change(name: string): ChangeRequest {
+    return { tenant: this.tenant, name, change: newId(), actor: "test" };
+  }
+
   async register(
     name: string,
     steps: Steps,
-    { sql = this.#sql, ...rest }: { sql?: Sql } & Partial<WorkflowDefinition> = {},
+    {
+      sql = this.#sql,
+      activate = "new",
+      ...rest
+    }: { sql?: Sql; activate?: ActivationChoice } & Partial<WorkflowDefinition> = {},
   ): Promise<Registered> {
     const definition: WorkflowDefinition = {
       name,
@@ -157,6 +167,9 @@ export class TestShard {
       checksum: await checksumOf(definition),
       definition,
       ...rows,
+      activate,
+      change: newId(),
+      actor: "test",
     });
     if ("unknownLimits" in reply) throw new Error(`No limits ${reply.unknownLimits.join(", ")}`);
     const { id, version, created } = reply;

@@ -160,3 +160,31 @@ test("an attempt may run longer than the heartbeat limit while its worker pings"
   worker.complete(task);
   await worker.receive("recorded", { attempt: 1 });
 });
+
+test("an attempt whose result an earlier life has made durable is recorded, though a later one timed it out", async () => {
+  const world = await createWorld();
+  await world.register(SLOW);
+  const worker = await world.connectWorker({ actions: ACTIONS });
+  const run = await world.startRun({ workflow: "slow" });
+  const task = await worker.receiveTask();
+  traffic.loseAnswers(1);
+  worker.complete(task, "in time");
+  await world.settled();
+  await world.crashShard();
+
+  // The next life knows of an attempt under way, and Postgres tells it nothing while its time runs out.
+  const held = await world.holdCommits();
+  const back = await world.openSocket();
+  const { task: id, attempt } = task;
+  const session = worker.welcome?.session ?? "";
+  await back.hello({ actions: ACTIONS, session, running: [{ task: id, attempt }] });
+  await world.advance(TIMEOUT_MS + 1, { isStuck: true });
+  await back.receive("cancel", { task: task.task, reason: "execution_timeout" });
+  back.complete(task, "in time");
+  await held.release();
+  await back.receive("recorded", { task: task.task, attempt: 1 });
+  expect(await world.readRun(run.id)).toMatchObject({
+    state: "completed",
+    tasks: [{ output: "in time", attempts: [{ outcome: "completed" }] }],
+  });
+});

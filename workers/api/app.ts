@@ -28,6 +28,7 @@ import { retention } from "./retention.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
 import { tasks } from "./tasks.ts";
+import { versions } from "./versions.ts";
 import { webhooks } from "./webhooks.ts";
 import { workers } from "./workers.ts";
 import { workflows } from "./workflows.ts";
@@ -97,7 +98,7 @@ app.use("/api/v1/*", async (context, next) => {
 app.use("/api/v1/*", refuseUnknown, readBody);
 const resources = [
   workflows,
-  limits,
+  versions,
   filters,
   limits,
   notifications,

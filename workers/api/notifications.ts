@@ -139,6 +139,9 @@ async function registerDelivery(env: AppTypes["Bindings"], tenant: string): Prom
     checksum: await checksumOf(NOTIFY_DEFINITION),
     definition: NOTIFY_DEFINITION,
     ...rowsOf(NOTIFY_DEFINITION),
+    activate: "always",
+    change: newId(),
+    actor: null,
   });
 }
 

@@ -7,9 +7,9 @@ import {
   findHistories,
   findHistoriesById,
   type FoundHistory,
-  readDefinition,
   readHistories,
 } from "../../database/read-histories.ts";
+import { readVersion } from "../../database/read-versions.ts";
 import { readWorkflow } from "../../database/read-workflows.ts";
 import { connectReads, type Reads } from "../../database/reads.ts";
 import type { RunExport } from "../../protocol/history-bodies.ts";
@@ -87,8 +87,8 @@ async function definitionOf(
   { definition, version = 0 }: CheckReplay,
 ): Promise<WorkflowDefinition> {
   if (definition === undefined) {
-    const found = await readDefinition(reads, tenant, name, version);
-    if (found !== undefined) return found;
+    const found = await readVersion(reads, tenant, name, version);
+    if (found !== undefined) return found.definition;
     await refuseUnknownWorkflow({ reads, tenant, name });
     throw new ProblemError("version_not_found", `Workflow "${name}" has no version ${version}.`);
   }

@@ -25,11 +25,12 @@ import {
   MAX_TIMEOUT_MS,
 } from "../../protocol/limits.ts";
 import { OWN_PREFIX } from "../../protocol/own-workflows.ts";
-import { LABEL_COMPARATORS, PAUSE_MODES, STICKINESS } from "../../protocol/states.ts";
+import { LABEL_COMPARATORS, PAUSE_MODES, STICKINESS, VERSIONINGS } from "../../protocol/states.ts";
 import { filterConditionSchema } from "./filter-schemas.ts";
 import { action, cursor, expression, id, limit, moment, name, priority } from "./fields.ts";
 import { heldTo, limitUses } from "./limit-schemas.ts";
 import { brokenInLabel } from "./limit-rules.ts";
+import { promotionSchema } from "./version-schemas.ts";
 import { eventKey, waitFor } from "./wait-schemas.ts";
 
 const eventPattern = z
@@ -208,6 +209,10 @@ export const definitionSchema = z
       description:
         "Whether a run's later tasks go to the worker of its earlier ones: if it can, or only. Default `none`.",
     }),
+    versioning: z.enum(VERSIONINGS).exactOptional().openapi({
+      description:
+        "Which workers execute its tasks: any that has the action, rather one built with the run's version, or only those. Default `compatible`.",
+    }),
     timeoutMs: duration(
       MAX_RUN_TIMEOUT_MS,
       "Milliseconds a run may take, from its start to its last step's end. Default no limit.",
@@ -231,11 +236,12 @@ export const workflowSchema = z
     version,
     definition: definitionSchema,
     paused: z.object({ at: moment, mode: pauseMode }).nullable(),
+    promotion: promotionSchema.nullable(),
   })
   .openapi("Workflow") satisfies z.ZodType<http.Workflow>;
 
 export const registeredWorkflowSchema = workflowSchema
-  .extend({ created: z.boolean() })
+  .extend({ created: z.boolean(), activeVersion: z.int() })
   .openapi("RegisteredWorkflow") satisfies z.ZodType<http.RegisteredWorkflow>;
 
 export const pauseWorkflowSchema = z.strictObject({ mode: pauseMode }).openapi("PauseWorkflow");

@@ -3,11 +3,11 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { queryOverHttp } from "../../database/connect.ts";
-import { pauseWorkflow, registerWorkflow, resumeWorkflow } from "../../database/functions.ts";
-import { listWorkflows, readWorkflow } from "../../database/read-workflows.ts";
+import { registerWorkflow } from "../../database/functions.ts";
+import { listWorkflows, readWorkflow, shownWorkflow } from "../../database/read-workflows.ts";
 import { connectReads } from "../../database/reads.ts";
-import type { ActiveVersionRow } from "../../database/definition-rows.ts";
-import type { Workflow, WorkflowDefinition } from "../../protocol/http.ts";
+import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
+import type { WorkflowDefinition } from "../../protocol/http.ts";
 import { newId } from "../../protocol/ids.ts";
 import { checksumOf } from "../definitions/canonical-json.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
@@ -17,6 +17,7 @@ import { nudgeShards } from "../shard-calls.ts";
 import { nameParameters, pageOf } from "./fields.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { registerQuery } from "./version-schemas.ts";
 import {
   definitionSchema,
   listWorkflowsQuery,
@@ -32,8 +33,8 @@ const register = createRoute({
   operationId: "registerWorkflow",
   summary: "Register a workflow",
   description:
-    "Makes a new version when the definition differs from the active one, and nothing otherwise: safe to call at every start of a worker.",
-  request: { params: nameParameters, body: json(definitionSchema) },
+    "Makes a new version when the definition differs from those that are there, and nothing otherwise: safe to call at every start of a worker. New runs are bound to a new version at once, unless `activate` says otherwise; a version that was there becomes active only if it says `always`.",
+  request: { params: nameParameters, query: registerQuery, body: json(definitionSchema) },
   responses: answers(
     {
       200: ["The version was there", registeredWorkflowSchema],
@@ -95,13 +96,14 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   .openapi(register, async (context) => {
     const definition: WorkflowDefinition = context.req.valid("json");
     const { name } = context.req.valid("param");
+    const { activate = "new" } = context.req.valid("query");
     if (definition.name !== name) {
       throw new ProblemError(
         "invalid_request",
         `The address names "${name}", the definition "${definition.name}". Make them the same.`,
       );
     }
-    const { tenant, log } = context.var;
+    const { tenant, token, log } = context.var;
     const reply = await registerWorkflow(queryOverHttp(context.env), {
       tenant,
       workflow: newId(),
@@ -110,15 +112,18 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
       checksum: await checksumOf(definition),
       definition,
       ...rowsOf(definition),
+      activate,
+      change: newId(),
+      actor: token,
     });
     if ("unknownLimits" in reply) refuseUnknownLimits(definition, reply.unknownLimits);
-    const { created, ...registered } = reply;
+    const { created, active: activeVersion, ...registered } = reply;
+    if (created || activate === "always") forgetDefinitions(tenant);
     if (created) {
-      forgetDefinitions(tenant);
       const { id, version } = registered;
       log.info("workflow.version_created", { workflow_id: id, version: version.number });
     }
-    const body = { ...shown(registered), definition, created };
+    const body = { ...shownWorkflow(reply), definition, created, activeVersion };
     return created ? context.json(body, 201) : context.json(body, 200);
   })
   .openapi(list, async (context) => {
@@ -132,24 +137,26 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   .openapi(read, async (context) => {
     const { name } = context.req.valid("param");
     const found = await readWorkflow(connectReads(context.env), context.var.tenant, name);
-    return context.json(found ?? refuseUnknown(name), 200);
+    return context.json(found ?? refuseUnknownWorkflow(name), 200);
   })
   .openapi(pause, async (context) => {
     const { name } = context.req.valid("param");
     const { mode } = context.req.valid("json");
-    const { tenant, log } = context.var;
+    const { tenant, token: actor, log } = context.var;
     const query = queryOverHttp(context.env);
-    const paused = (await pauseWorkflow(query, tenant, name, mode)) ?? refuseUnknown(name);
+    const change = { tenant, name, change: newId(), actor };
+    const paused = (await pauseWorkflow(query, change, mode)) ?? refuseUnknownWorkflow(name);
     forgetDefinitions(tenant);
     log.info("workflow.paused", { workflow_id: paused.id, mode });
-    return context.json(shown(paused), 200);
+    return context.json(shownWorkflow(paused), 200);
   })
   .openapi(resume, async (context) => {
     const { name } = context.req.valid("param");
-    const { tenant, log } = context.var;
+    const { tenant, token: actor, log } = context.var;
     const query = queryOverHttp(context.env);
     const { shards, ...resumed } =
-      (await resumeWorkflow(query, tenant, name)) ?? refuseUnknown(name);
+      (await resumeWorkflow(query, { tenant, name, change: newId(), actor })) ??
+      refuseUnknownWorkflow(name);
     forgetDefinitions(tenant);
     log.info("workflow.resumed", { workflow_id: resumed.id });
     await nudgeShards(
@@ -157,27 +164,10 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
       log,
       shards.map((shard) => ({ tenant, shard })),
     );
-    return context.json(shown(resumed), 200);
+    return context.json(shownWorkflow(resumed), 200);
   });
 
-function shown({ id, name, created_at, definition, paused, version }: ActiveVersionRow): Workflow {
-  const { created_at: versionCreatedAt, ...ofVersion } = version;
-  return {
-    id,
-    name,
-    createdAt: isoTime(created_at),
-    version: { ...ofVersion, createdAt: isoTime(versionCreatedAt) },
-    // Stored as it was once registered, and checked then.
-    definition: definition as unknown as WorkflowDefinition,
-    paused: paused && { ...paused, at: isoTime(paused.at) },
-  };
-}
-
-function isoTime(text: string): string {
-  return new Date(text).toISOString();
-}
-
-function refuseUnknown(name: string): never {
+export function refuseUnknownWorkflow(name: string): never {
   throw new ProblemError(
     "workflow_not_found",
     `No workflow "${name}" is registered. GET /api/v1/workflows lists those that are.`,

@@ -9,10 +9,12 @@ import { DEFAULT_PRIORITY } from "../../protocol/limits.ts";
 export function versionDispatch({
   limits = [],
   priority = DEFAULT_PRIORITY,
+  versioning,
 }: WorkflowDefinition): VersionDispatch | undefined {
   return unlessEmpty({
     ...(limits.length > 0 && { limits }),
     ...(priority !== DEFAULT_PRIORITY && { priority }),
+    ...(versioning === "pinned" && { isPinned: true }),
   });
 }
 

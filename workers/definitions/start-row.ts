@@ -6,12 +6,26 @@ import type { StartRow } from "../../database/rows.ts";
 import { newRunId } from "../../protocol/ids.ts";
 import { ProblemError } from "../api/problems.ts";
 import type { DefinedWorkflow, Definitions } from "./definitions.ts";
+import { isPromoted } from "./promotion.ts";
 
 /** What a run is given: input, metadata, what starts it, its idempotency key, its priority. */
 export type GivenToRun = Pick<StartRow, "i" | "m" | "e" | "k" | "pr" | "f" | "fp">;
 
-/** A run of the workflow's active version. */
+/** A run of the workflow's active version, or of the one that is promoted beside it. */
 export function startRow(
+  definitions: Definitions,
+  workflow: DefinedWorkflow,
+  given: GivenToRun,
+): StartRow {
+  const row = activeRow(definitions, workflow, given);
+  const { promoted } = workflow;
+  const run = { input: given.i, metadata: given.m };
+  if (promoted === undefined || !isPromoted(promoted, run, given.k ?? row.id)) return row;
+  const { version: v, steps: n, timeoutMs: u, cancelOn: c } = promoted;
+  return { ...row, v, n, u, c };
+}
+
+function activeRow(
   { version }: Definitions,
   workflow: DefinedWorkflow,
   given: GivenToRun,
@@ -40,7 +54,7 @@ export function replayRow(
   const pr = original.priority ?? undefined;
   const filter =
     original.filterId === null ? {} : { f: original.filterId, fp: original.filterPayload };
-  const row = { ...startRow(definitions, workflow, { i, m, k, pr, ...filter }), ro: original.id };
+  const row = { ...activeRow(definitions, workflow, { i, m, k, pr, ...filter }), ro: original.id };
   if (isOfActiveVersion) return row;
   return {
     ...row,
