@@ -20,11 +20,13 @@ import { SkeinError } from "./errors.ts";
 import { Events } from "./events.ts";
 import { Filters } from "./filters.ts";
 import { type Fetch, Http } from "./http.ts";
+import { Imports } from "./imports.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
 import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
+import { Retention } from "./retention.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { Schedules } from "./schedules.ts";
 import { StoredLimits } from "./stored-limits.ts";
@@ -117,6 +119,8 @@ export class Client {
   readonly notifications: Notifications;
   readonly schedules: Schedules;
   readonly webhooks: Webhooks;
+  readonly imports: Imports;
+  readonly retention: Retention;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -137,6 +141,8 @@ export class Client {
     this.notifications = new Notifications(this.http);
     this.schedules = new Schedules(this.http, this.runs);
     this.webhooks = new Webhooks(this.http);
+    this.imports = new Imports(this.http);
+    this.retention = new Retention(this.http);
   }
 
   /**

@@ -8,6 +8,8 @@ import { createWorld, type World } from "../support/world.ts";
 import { fromGithub } from "../support/signed-deliveries.ts";
 import { ask, expectNoTrace, expectProblem, listOperations } from "./answers.ts";
 import { deliver } from "./delivering.ts";
+import { scheduleAttempts } from "./isolation-of-schedules.ts";
+import { historyAttempts } from "./isolation-of-history.ts";
 
 /** Whose things they are, and who tries to get at them. */
 let owner: World;
@@ -23,6 +25,8 @@ let filter: string;
 let event: string;
 /** Of the owner: a schedule. */
 let schedule: string;
+/** The owner's first run, as an import of the owner's. */
+let imported: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -62,6 +66,9 @@ beforeAll(async () => {
     [owner.tenant, SECRET],
   );
   message = String(sent?.["id"]);
+  await owner.call("PUT", "/tenant/retention", { days: 1234 });
+  const { body: document } = await owner.call("GET", `/runs/${runs[0]}/export`);
+  imported = (await owner.call<{ id: string }>("POST", "/imports", document)).body.id;
   await owner.sql("select v1.bury_messages($1::jsonb)", [
     JSON.stringify([
       { id: message, tenant: owner.tenant, reason: { code: "refused", message: SECRET } },
@@ -129,6 +136,17 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
       expect([status, body]).toEqual([201, { runs: [], nextCursor: null }]);
     }
   },
+  ...historyAttempts({
+    owner: () => owner,
+    other: () => other,
+    runs: () => runs,
+    imported: () => imported,
+    secret: SECRET,
+    renewOther,
+    seesNothing,
+    isNotFound,
+    isUnknown,
+  }),
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
   listVersions: () => isNotFound(`/workflows/${SECRET}/versions`, "workflow_not_found"),
@@ -177,31 +195,14 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
   changeFilter: () =>
     isUnknown("PATCH", `/filters/${filter}`, "filter_not_found", { expression: "false" }),
   deleteFilter: () => isUnknown("DELETE", `/filters/${filter}`, "filter_not_found"),
-  createSchedule: () =>
-    isUnknown("POST", "/schedules", "workflow_not_found", { workflow: SECRET, cron: "@daily" }),
-  createSchedules: () =>
-    isUnknown("POST", "/schedules/bulk", "workflow_not_found", {
-      schedules: [{ workflow: SECRET, cron: "@daily" }],
-    }),
-  previewSchedule: async () => {
-    const { body } = await ask(other, "POST", "/schedules/preview", { cron: "@daily", count: 1 });
-    expect(body).toEqual({ ticks: [expect.anything()] });
-  },
-  listSchedules: async () => {
-    for (const query of ["", `?workflow=${SECRET}`, "?kind=cron"]) {
-      await seesNothing(`/schedules${query}`);
-    }
-    await seesNothing(`/runs?scheduleId=${schedule}`);
-  },
-  readSchedule: () => isNotFound(`/schedules/${schedule}`, "schedule_not_found"),
-  changeSchedule: () =>
-    isUnknown("PATCH", `/schedules/${schedule}`, "schedule_not_found", { isEnabled: false }),
-  deleteSchedule: () => isUnknown("DELETE", `/schedules/${schedule}`, "schedule_not_found"),
-  deleteSchedules: async () => {
-    const { body } = await ask(other, "POST", "/schedules/delete", { ids: [schedule] });
-    expect(body).toEqual({ ids: [] });
-  },
-  triggerSchedule: () => isUnknown("POST", `/schedules/${schedule}/trigger`, "schedule_not_found"),
+  ...scheduleAttempts({
+    secret: SECRET,
+    scheduleOf: () => schedule,
+    otherOf: () => other,
+    seesNothing,
+    isNotFound,
+    isUnknown,
+  }),
   listEvents: () => seesNothing("/events"),
   readEvent: () => isNotFound(`/events/${event}`, "event_not_found"),
   replayEvent: () => isUnknown("POST", `/events/${event}/replay`, "event_not_found"),

@@ -5,14 +5,21 @@
 import { type Report, worker, type WorkerOptions } from "../../sdk/index.ts";
 import { family, leaf } from "./children-workflows.ts";
 import { blocking, flaky, mended, slow, trip } from "./failing-workflows.ts";
+import { versioned } from "./versioned-workflow.ts";
 import { parcels } from "./waiting-workflows.ts";
 import { broken, chosen, clocked, counted } from "./workflows.ts";
 
 /** What a story says of its worker. */
-export type WorkerSettings = Pick<WorkerOptions, "slots" | "name" | "heartbeat" | "reconnectGrace">;
+export type WorkerSettings = Pick<
+  WorkerOptions,
+  "slots" | "name" | "heartbeat" | "reconnectGrace" | "activate"
+> & {
+  /** Which of the versioned workflow it has; undefined: none, but all others. */
+  version?: number;
+};
 
-const settings = JSON.parse(process.env["SETTINGS"] ?? "{}") as WorkerSettings;
-const workflows = [
+const { version, ...settings } = JSON.parse(process.env["SETTINGS"] ?? "{}") as WorkerSettings;
+const others = [
   counted,
   broken,
   chosen,
@@ -26,6 +33,7 @@ const workflows = [
   leaf,
   parcels,
 ];
+const workflows = version === undefined ? others : [versioned(version)];
 const log: Report = (level, line) => level === "warn" && process.send?.(line);
 const made = worker({ slots: 20, ...settings, workflows, log });
 await made.start();

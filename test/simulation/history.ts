@@ -120,8 +120,8 @@ export class History {
       const { limits } = Object.values(rows?.rows[0] ?? {})[0] as RecoverReply;
       this.#tellLimits(limits);
     }
-    if (statement.name !== "commit") return;
-    const { ready, told } = JSON.parse(String(rows?.rows[0]?.["reply"])) as Reply;
+    if (!isCommit(statement)) return;
+    const { ready, told } = JSON.parse(String(Object.values(rows?.rows[0] ?? {})[0])) as Reply;
     if (this.#trace.isPrinted) {
       const readied = (ready ?? []).map(({ id, attempt }) =>
         this.names.attempt({ task: id, attempt }),
@@ -139,8 +139,9 @@ export class History {
   }
 
   /** A statement in a few words. */
-  describe({ name, text, values }: Statement): string {
-    if (name !== "commit") return /v1\.\w+/.exec(text)?.[0] ?? text.slice(0, 40);
+  describe(statement: Statement): string {
+    const { text, values } = statement;
+    if (!isCommit(statement)) return /v1\.\w+/.exec(text)?.[0] ?? text.slice(0, 40);
     const request = JSON.parse(String(values[0])) as CommitRequest;
     const starts = request.starts?.map(({ id }) => `starts ${this.names.run(id)}`) ?? [];
     const results = request.results?.map(({ t, a, s }) => {
@@ -178,6 +179,11 @@ export class History {
       list.push({ type: frame.type, task, attempt, worker, at: this.now });
     }
   }
+}
+
+/** Over a connection it has a name, over HTTP it has none. */
+export function isCommit({ text }: Pick<Statement, "text">): boolean {
+  return text.includes("v1.commit(");
 }
 
 function isSaid(type: string): type is Said["type"] {

@@ -72,9 +72,11 @@ export class ObjectLife extends SimulatedProcess {
   /** Calls a method whose answer somebody waits for. */
   call(method: string, parameters: unknown[], answer: Answer): void {
     this.#unanswered.add(answer);
-    const end = (tell: () => void): void => {
-      if (this.#unanswered.delete(answer)) this.say(tell);
-    };
+    // Unanswered until it is let out: should the life end before, the caller hears of that.
+    const end = (tell: () => void): void =>
+      this.say(() => {
+        if (this.#unanswered.delete(answer)) tell();
+      });
     this.#apply(method, parameters).then(
       (value) => end(() => answer.resolve(value)),
       (error: Error) => end(() => answer.reject(error)),

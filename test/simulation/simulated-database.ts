@@ -4,7 +4,7 @@
  * twice and never makes up an answer.
  */
 import { NeonDbError } from "@neondatabase/serverless";
-import type { History } from "./history.ts";
+import { type History, isCommit } from "./history.ts";
 import type { Postgres, Rows } from "./postgres.ts";
 import type { Random } from "./random.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
@@ -258,8 +258,8 @@ export class Session {
   }
 }
 
-function hasResults({ name, values }: Statement): boolean {
-  return name === "commit" && String(values[0]).includes('"results":');
+function hasResults(statement: Statement): boolean {
+  return isCommit(statement) && String(statement.values[0]).includes('"results":');
 }
 
 function connectionLost(): Error {
