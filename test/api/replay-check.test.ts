@@ -30,8 +30,13 @@ let worker: FakeWorker;
 
 useVirtualTime();
 
+/** Ids only rise: each test begins after the one before has ended, so that runs are created when time says. */
+let laterMs = 0;
+
 beforeEach(async () => {
   world = await createWorld();
+  laterMs += 3_600_000;
+  await world.advance(laterMs);
   await world.register(TRIP);
   worker = await world.connectWorker({ actions: STEPS.map((step) => `trip:${step}`) });
 });
@@ -50,6 +55,7 @@ async function execute(id: string, { seats = 1, failing = "" } = {}): Promise<vo
     await world.ping(worker);
     await world.advance(21_000);
   }
+  throw new Error(`The run ${id} does not end: ${JSON.stringify(await world.readRun(id))}`);
 }
 
 /** One run of each end: completed, failed and unwound, cancelled by its own condition, and from outside. */

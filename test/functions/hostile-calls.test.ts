@@ -99,7 +99,8 @@ describe.each(inject("databases"))("what the application may call on $name", (da
       w: workflow.id,
       v: workflow.version,
     };
-    const said = { p: "forged", m: {}, l: [], c: [], d: 0, o: "forged", x: true, q: true };
+    const line = { level: "error", message: "never said", at: 1 };
+    const said = { p: "forged", m: {}, l: [line], c: [], d: 0, o: "forged", x: true, q: true };
     const forged = { name: "trip", checksum: "forged", definition: {}, dag: [], body: "forged" };
     const row = {
       ...ids,
@@ -118,12 +119,21 @@ describe.each(inject("databases"))("what the application may call on $name", (da
       ["spawns", "wakes", "releases", "waits", "meets", "elapses"],
     ].flat();
     const whole = { ...row, ...Object.fromEntries(parts.map((part) => [part, [row]])) };
+    // One wrong part has a whole commit refused.
+    const alone = parts.map((part) => JSON.stringify({ ...row, [part]: [row] }));
     const known: Record<string, unknown[]> = {
       uuid: [shard.tenant, run, broken, tasks[0], event, workflow.id, workflow.version, null],
       "uuid[]": [runs, tasks, [event, workflow.version]],
       text: ["trip", "commands", "events", run, "run", "forged", null],
       "text[]": [["trip"], runs],
-      jsonb: [JSON.stringify(row), JSON.stringify([row]), JSON.stringify(whole), "{}", "[]"],
+      jsonb: [
+        JSON.stringify(row),
+        JSON.stringify([row]),
+        JSON.stringify(whole),
+        ...alone,
+        "{}",
+        "[]",
+      ],
       integer: [0, 1, -1, 2_147_483_647, null],
       bigint: [0, 1, "9223372036854775807"],
       "bigint[]": [[1, 2]],
