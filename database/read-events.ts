@@ -6,6 +6,7 @@ import type { EventFilter, EventRecord, EventSummary } from "../protocol/event-b
 import type { Page } from "../protocol/http.ts";
 import { firstIdAt, timeOfId } from "../protocol/ids.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
+import { isEventOf, isRunOf } from "./kept.ts";
 import { type Reads, toPage } from "./reads.ts";
 import { event, filterFailure, workflow, workflowRun } from "./schema.ts";
 
@@ -57,14 +58,14 @@ export async function readEvent(
   const [row] = await reads
     .select({ ...originalColumns, replayOf: event.replayOf, runs: event.runs })
     .from(event)
-    .where(and(eq(event.tenantId, tenant), eq(event.id, id)));
+    .where(and(isEventOf(tenant), eq(event.id, id)));
   if (row === undefined) return undefined;
   const [runs, failures] = await Promise.all([
     reads
       .select({ id: workflowRun.id, workflow: workflow.name, filter: workflowRun.filterId })
       .from(workflowRun)
       .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
-      .where(and(eq(workflowRun.tenantId, tenant), inArray(workflowRun.id, row.runs)))
+      .where(and(isRunOf(tenant), inArray(workflowRun.id, row.runs)))
       .orderBy(asc(workflowRun.id)),
     reads
       .select({ filter: filterFailure.filterId, error: filterFailure.error })
@@ -105,7 +106,7 @@ export async function readOriginalEvents(
   return await reads
     .select(originalColumns)
     .from(event)
-    .where(and(eq(event.tenantId, tenant), inArray(event.id, ids)))
+    .where(and(isEventOf(tenant), inArray(event.id, ids)))
     .orderBy(asc(event.id));
 }
 
@@ -113,7 +114,7 @@ export async function readOriginalEvents(
 function fits(tenant: string, filter: EventFilter): SQL | undefined {
   const { key, scope, since, until, metadata = {} } = filter;
   return and(
-    eq(event.tenantId, tenant),
+    isEventOf(tenant),
     key === undefined ? undefined : eq(event.key, key),
     scope === undefined ? undefined : eq(event.scope, scope),
     since === undefined ? undefined : gte(event.id, firstIdAt(Date.parse(since))),

@@ -7,6 +7,7 @@ import type { Filter, FilterFailure } from "../protocol/event-bodies.ts";
 import type { Page } from "../protocol/http.ts";
 import { timeOfId } from "../protocol/ids.ts";
 import type { DeclaredFilterRow } from "./definition-rows.ts";
+import { isEventOf } from "./kept.ts";
 import { type Reads, toPage } from "./reads.ts";
 import { event, filter, filterFailure, workflow, workflowVersion } from "./schema.ts";
 
@@ -70,7 +71,7 @@ export async function listFilterFailures(
   const rows = await reads
     .select({ event: filterFailure.eventId, error: filterFailure.error })
     .from(filterFailure)
-    .innerJoin(event, and(eq(event.id, filterFailure.eventId), eq(event.tenantId, tenant)))
+    .innerJoin(event, and(eq(event.id, filterFailure.eventId), isEventOf(tenant)))
     .where(
       and(
         eq(filterFailure.filterId, id),

@@ -4,6 +4,7 @@
 import { and, between, eq, sql } from "drizzle-orm";
 import type { Page, RunLogLine } from "../protocol/http.ts";
 import { lastTaskId } from "../protocol/ids.ts";
+import { isRunOf } from "./kept.ts";
 import { isoTime, type Reads, toPage } from "./reads.ts";
 import { dag, logLine, task, workflowRun } from "./schema.ts";
 
@@ -18,7 +19,7 @@ export async function listLogs(
   { limit, cursor }: { limit: number; cursor?: string },
 ): Promise<Page<RunLogLine> | undefined> {
   const [lastTask = "", lastAttempt = "0", lastNumber = "0"] = cursor?.split("/") ?? [];
-  const ofRun = and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id));
+  const ofRun = and(isRunOf(tenant), eq(workflowRun.id, id));
   const [runs, rows] = await reads.batch([
     reads.select({ id: workflowRun.id }).from(workflowRun).where(ofRun),
     reads

@@ -5,6 +5,7 @@ import { and, asc, eq, gt, inArray, lt, ne, sql } from "drizzle-orm";
 import type { RunFilter } from "../protocol/http.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { RunState } from "../protocol/states.ts";
+import { isRunOf } from "./kept.ts";
 import { fits, isFinished } from "./read-runs.ts";
 import type { Reads } from "./reads.ts";
 import type { CancelOnRow } from "./definition-rows.ts";
@@ -73,7 +74,7 @@ export async function readOriginals(
     .from(workflowRun)
     .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
     .innerJoin(workflowVersion, eq(workflowVersion.id, workflowRun.versionId))
-    .where(and(eq(workflowRun.tenantId, tenant), inArray(workflowRun.id, ids)))
+    .where(and(isRunOf(tenant), inArray(workflowRun.id, ids)))
     .orderBy(asc(workflowRun.id));
 }
 
@@ -142,7 +143,7 @@ export async function readProgress(
     .from(workflowRun)
     .innerJoin(dag, eq(dag.versionId, workflowRun.versionId))
     .innerJoin(task, sql`${task.id} = v1.task_id(${workflowRun.id}, ${dag.step})`)
-    .where(and(eq(workflowRun.tenantId, tenant), inArray(workflowRun.id, ids)))
+    .where(and(isRunOf(tenant), inArray(workflowRun.id, ids)))
     .groupBy(workflowRun.id);
   return new Map(rows.map(({ id, ...progress }) => [id, progress]));
 }

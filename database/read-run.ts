@@ -8,6 +8,7 @@ import type { TaskWait } from "../protocol/wait-bodies.ts";
 import { lastTaskId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import { type AttemptOutcome, isFinishedRun } from "../protocol/states.ts";
+import { isRunOf } from "./kept.ts";
 import { runColumns, toSummary } from "./read-runs.ts";
 import { isoTime, type Reads } from "./reads.ts";
 import {
@@ -28,32 +29,43 @@ const MAX_CHILDREN = 1_000;
 
 type TaskRow = typeof task.$inferSelect;
 
+/** Of a run that is shown with its tasks. */
+export const fullRunColumns = {
+  ...runColumns,
+  input: workflowRun.input,
+  error: workflowRun.error,
+  reused: workflowRun.reused,
+};
+
+/** Of its tasks, with what each is of its DAG. */
+export const fullTaskColumns = {
+  task,
+  output: taskOutput.output,
+  name: dag.name,
+  kind: dag.kind,
+  action: dag.action,
+  parents: dag.parents,
+  retryAt: timer.dueAt,
+  wait: taskWait,
+};
+
 /** A run with everything that is known of it. */
-export async function readRun(reads: Reads, tenant: string, id: string): Promise<Run | undefined> {
-  const ofRun = and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id));
+export async function readRun(
+  reads: Reads,
+  tenant: string,
+  id: string,
+  { mostChildren = MAX_CHILDREN } = {},
+): Promise<Run | undefined> {
+  const ofRun = and(isRunOf(tenant), eq(workflowRun.id, id));
   const [runs, tasks, attempts, children] = await reads.batch([
     reads
-      .select({
-        ...runColumns,
-        input: workflowRun.input,
-        error: workflowRun.error,
-        reused: workflowRun.reused,
-      })
+      .select(fullRunColumns)
       .from(workflowRun)
       .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
       .innerJoin(workflowVersion, eq(workflowVersion.id, workflowRun.versionId))
       .where(ofRun),
     reads
-      .select({
-        task,
-        output: taskOutput.output,
-        name: dag.name,
-        kind: dag.kind,
-        action: dag.action,
-        parents: dag.parents,
-        retryAt: timer.dueAt,
-        wait: taskWait,
-      })
+      .select(fullTaskColumns)
       .from(workflowRun)
       .innerJoin(task, between(task.id, id, lastTaskId(id)))
       .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
@@ -74,10 +86,36 @@ export async function readRun(reads: Reads, tenant: string, id: string): Promise
       .innerJoin(childRun, between(childRun.parentId, id, lastTaskId(id)))
       .where(ofRun)
       .orderBy(asc(childRun.parentId), asc(childRun.key))
-      .limit(MAX_CHILDREN),
+      .limit(mostChildren),
   ]);
   const [run] = runs;
-  if (run === undefined) return undefined;
+  return run && assembleRun(run, tasks, attempts, children);
+}
+
+type RunRow = Parameters<typeof toSummary>[0] & {
+  input: Json;
+  error: Run["error"];
+  reused: number[] | null;
+};
+
+interface FullTaskRow {
+  task: TaskRow;
+  output: Json | null;
+  name: string;
+  kind: Task["kind"];
+  action: string;
+  parents: number[];
+  retryAt: Date | null;
+  wait: typeof taskWait.$inferSelect | null;
+}
+
+/** The run as the API shows it, of the rows that are its own. */
+export function assembleRun(
+  run: RunRow,
+  tasks: FullTaskRow[],
+  attempts: { attempt: typeof taskAttempt.$inferSelect }[],
+  children: { child: typeof childRun.$inferSelect }[],
+): Run {
   // What a replay reuses was attempted in the run that it repeats.
   const isReused = ({ step }: TaskRow): boolean => run.reused?.includes(step) === true;
   const names = new Map(tasks.map(({ task: { step }, name }) => [step, name]));
@@ -131,7 +169,7 @@ export async function readResult(
       and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step), eq(dag.kind, "step")),
     )
     .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
-    .where(and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, id)))
+    .where(and(isRunOf(tenant), eq(workflowRun.id, id)))
     .orderBy(task.id);
   const [first] = rows;
   if (first === undefined) return undefined;

@@ -5,6 +5,7 @@ import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from "drizzle-orm
 import type { Page, RunFilter, RunSummary } from "../protocol/http.ts";
 import { firstIdAt, runIdOf, timeOfId } from "../protocol/ids.ts";
 import { FINISHED_RUN_STATES, type RunState } from "../protocol/states.ts";
+import { isRunOf } from "./kept.ts";
 import { isoTime, type Reads, toPage } from "./reads.ts";
 import { event, workflow, workflowRun, workflowVersion } from "./schema.ts";
 
@@ -73,7 +74,7 @@ export async function readRunStates(
   const rows = await reads
     .select({ id: workflowRun.id, state: workflowRun.state })
     .from(workflowRun)
-    .where(and(eq(workflowRun.tenantId, tenant), inArray(workflowRun.id, ids)));
+    .where(and(isRunOf(tenant), inArray(workflowRun.id, ids)));
   return new Map(rows.map(({ id, state }) => [id, state]));
 }
 
@@ -83,7 +84,7 @@ export const isFinished = inArray(workflowRun.state, [...FINISHED_RUN_STATES]);
 export function fits(tenant: string, filter: RunFilter): SQL | undefined {
   const { since, until, metadata = {} } = filter;
   return and(
-    eq(workflowRun.tenantId, tenant),
+    isRunOf(tenant),
     filter.workflow === undefined
       ? undefined
       : sql`${workflowRun.workflowId} = (select w.id from ${workflow} w

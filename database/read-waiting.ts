@@ -5,6 +5,7 @@ import { and, asc, between, count, eq, gt, inArray, lt, notInArray, type SQL } f
 import { lastTaskId, runIdOf } from "../protocol/ids.ts";
 import { FINISHED_TASK_STATES, type TaskState } from "../protocol/states.ts";
 import type { WaitRow } from "./definition-rows.ts";
+import { isRunOf } from "./kept.ts";
 import type { LaneRow } from "./rows.ts";
 import type { Reads } from "./reads.ts";
 import { dag, queueItem, task, taskWait, timer, workflow, workflowRun } from "./schema.ts";
@@ -69,7 +70,7 @@ async function readTasks(
   run: string,
   which: SQL,
 ): Promise<WaitingTask[] | undefined> {
-  const ofRun = and(eq(workflowRun.tenantId, tenant), eq(workflowRun.id, run));
+  const ofRun = and(isRunOf(tenant), eq(workflowRun.id, run));
   const ofItsTasks = between(task.id, run, lastTaskId(run));
   const [runs, rows, siblings, timers] = await reads.batch([
     reads

@@ -46,6 +46,12 @@ export const timerKind = v1.enum("timer_kind", TIMER_KINDS);
 export const pauseMode = v1.enum("pause_mode", PAUSE_MODES);
 export const workflowChangeKind = v1.enum("workflow_change_kind", WORKFLOW_CHANGE_KINDS);
 
+export const tenant = v1.table("tenant", {
+  id: uuid("id").primaryKey(),
+  /** Null: its history is kept for ever. */
+  retentionDays: smallint("retention_days"),
+});
+
 export const workflow = v1.table("workflow", {
   id: uuid("id").primaryKey(),
   tenantId: uuid("tenant_id").notNull(),
@@ -296,6 +302,19 @@ export const webhookFailure = v1.table(
   },
   (table) => [primaryKey({ columns: [table.tenantId, table.webhook, table.id] })],
 );
+
+/** An export that was brought here to be looked at. */
+export const importedRun = v1.table("imported_run", {
+  id: uuid("id").primaryKey(),
+  tenantId: uuid("tenant_id").notNull(),
+  runId: uuid("run_id").notNull(),
+  workflow: text("workflow").notNull(),
+  version: integer("version").notNull(),
+  state: runState("state").notNull(),
+  bytes: integer("bytes").notNull(),
+  document: text("document").notNull(),
+  importedAt: time("imported_at").notNull(),
+});
 
 export const queueItem = v1.table("queue_item", {
   tenantId: uuid("tenant_id").notNull(),

@@ -53,13 +53,19 @@ grant execute on function
   v1.unfinished_runs(uuid),
   v1.ensure_partitions(timestamptz),
   v1.forget_expired_keys(timestamptz),
-  v1.forget_deleted_filters(timestamptz)
+  v1.forget_deleted_filters(timestamptz),
+  v1.put_retention(uuid, integer),
+  v1.drop_history(),
+  v1.first_id_at(timestamptz),
+  v1.put_import(uuid, jsonb, text, jsonb),
+  v1.delete_import(uuid, uuid)
   to skein_application;
 
 grant select on
   v1.tenant, v1.api_token, v1.workflow, v1.workflow_version, v1.workflow_change, v1.promotion, v1.dag, v1.event, v1.workflow_run, v1.task,
   v1.task_attempt, v1.task_output, v1.task_wait, v1.child_run, v1.timer, v1.log_line,
-  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure
+  v1."limit", v1.queue_item, v1.message, v1.filter, v1.filter_failure, v1.webhook_failure,
+  v1.imported_run
   to skein_application;
 -- All of it but the secrets, which read_webhook alone tells.
 grant select (tenant_id, name, definition, secret_count, created_at, updated_at) on v1.webhook

@@ -201,3 +201,24 @@ export const MAX_RESULT_WAIT_MS = 60_000;
 /** Runs or workflows on one page of a list. */
 export const MAX_PAGE_SIZE = 200;
 export const DEFAULT_PAGE_SIZE = 50;
+
+/** Days that a tenant's history may be kept; without a bound when it says so. */
+export const MIN_RETENTION_DAYS = 1; // an idempotency key, which names a run, lives as long
+export const MAX_RETENTION_DAYS = 3_650;
+
+/** Bytes of a run's export: it is put together in the memory of an isolate, and imported as one body. */
+export const MAX_EXPORT_BYTES = 8 * 1024 * 1024;
+
+/** Imported runs of a tenant, and their bytes together: they are for looking at, not an archive. */
+export const MAX_IMPORTS = 1_000;
+export const MAX_IMPORTS_BYTES = 256 * 1024 * 1024;
+
+/** Runs that one replay check takes from history, and takes when it is not told how many. */
+export const MAX_CHECKED_RUNS = 1_000;
+export const DEFAULT_CHECKED_RUNS = 100;
+
+/** Bytes of recorded runs that one call of a replay check goes through: it holds a part of them at a time. */
+export const MAX_CHECKED_BYTES = 32 * 1024 * 1024;
+
+/** Divergences that one answer lists; it counts the others. */
+export const MAX_DIVERGENCES = 1_000;

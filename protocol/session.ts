@@ -92,7 +92,7 @@ export interface HelloFrame {
   slots: number;
   /** Actions it can execute. */
   actions: string[];
-  /** Workflow versions it was built with, to be preferred for their runs. */
+  /** Workflow versions it was built with: preferred for their runs, and of pinned ones the only ones. */
   versions: string[];
   /** What steps can ask for, by label. Default none. */
   labels?: { [label: string]: string | number };

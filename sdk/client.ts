@@ -19,11 +19,13 @@ import { SkeinError } from "./errors.ts";
 import { Events } from "./events.ts";
 import { Filters } from "./filters.ts";
 import { type Fetch, Http } from "./http.ts";
+import { Imports } from "./imports.ts";
 import { encodeJson } from "./json.ts";
 import { environment } from "./platform.ts";
 import { checkedPriority } from "./limits.ts";
 import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
+import { Retention } from "./retention.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { StoredLimits } from "./stored-limits.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -114,6 +116,8 @@ export class Client {
   readonly filters: Filters;
   readonly notifications: Notifications;
   readonly webhooks: Webhooks;
+  readonly imports: Imports;
+  readonly retention: Retention;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -133,6 +137,8 @@ export class Client {
     this.filters = new Filters(this.http);
     this.notifications = new Notifications(this.http);
     this.webhooks = new Webhooks(this.http);
+    this.imports = new Imports(this.http);
+    this.retention = new Retention(this.http);
   }
 
   /**

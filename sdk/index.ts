@@ -52,6 +52,14 @@ export type {
   NotificationBody,
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
+export type {
+  CreatedImport,
+  ExportedEvent,
+  Import,
+  ImportSummary,
+  RunExport,
+} from "../protocol/history-bodies.ts";
+export type { Divergence, DivergenceKind } from "../protocol/replay-check-bodies.ts";
 export type { Json, Metadata } from "../protocol/json.ts";
 export type { DeadMessage, DeadMessageWithBody, QueueState } from "../protocol/message-bodies.ts";
 export type { StepFailure } from "../protocol/session.ts";
@@ -118,6 +126,11 @@ export type { LimitOptions, RateOptions } from "./limits.ts";
 export type { ListDeadMessages } from "./messages.ts";
 export type { PutNotificationOptions } from "./notifications.ts";
 export type { BackoffOptions, ExecutionOptions } from "./policy.ts";
+export {
+  type CheckedWorkflow,
+  type ReplayCheckOptions,
+  ReplayCheckResult,
+} from "./replay-check.ts";
 export type { Report } from "./report.ts";
 export { NonRetryableError, RetryAfterError, type RetryAfterOptions } from "./retry-errors.ts";
 export type {

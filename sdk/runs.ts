@@ -14,6 +14,7 @@ import type {
   RunSummary,
   StartedRun,
 } from "../protocol/http.ts";
+import type { RunExport } from "../protocol/history-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
 import type { Why } from "../protocol/limit-bodies.ts";
 import { isFinishedRun, type RunState } from "../protocol/states.ts";
@@ -171,6 +172,29 @@ export class Runs {
     page: { limit?: number | undefined; cursor?: string | undefined } = {},
   ): Promise<Page<RunLogLine>> {
     return await this.#http.request("GET", `${runPath(id)}/logs`, { query: { ...page } });
+  }
+
+  /**
+   * The run as one document, with its version's definition, its event, every attempt, output and log line. Of a
+   * finished run it is always the same. Keep it as a fixture, import it elsewhere, or hold it against another
+   * definition. Throws `SkeinError` `run_not_found`, and `run_too_large` beyond 8 MiB.
+   *
+   * @example
+   * await writeFile("fixtures/order.json", JSON.stringify(await skein.runs.export(id)));
+   */
+  async export(
+    id: string,
+    {
+      logs = true,
+      signal,
+    }: {
+      /** False leaves them out. Default true. */
+      logs?: boolean | undefined;
+      signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<RunExport> {
+    const query = logs ? {} : { logs: "false" };
+    return await this.#http.request("GET", `${runPath(id)}/export`, { query, signal });
   }
 
   /**

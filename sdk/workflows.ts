@@ -9,6 +9,12 @@ import type { PauseMode } from "../protocol/states.ts";
 import type { VersionDiff, VersionSummary, WorkflowChange } from "../protocol/version-bodies.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import type { Http } from "./http.ts";
+import {
+  type CheckedWorkflow,
+  checkReplay,
+  type ReplayCheckOptions,
+  type ReplayCheckResult,
+} from "./replay-check.ts";
 
 export interface PauseOptions {
   /**
@@ -104,6 +110,22 @@ export class Workflows {
     { from, to }: { from: number; to?: number | undefined },
   ): Promise<VersionDiff> {
     return await this.#http.request("GET", `${workflowPath(name)}/diff`, { query: { from, to } });
+  }
+
+  /**
+   * Holds recorded runs against a workflow as it is written, or a registered version: tells where it would have
+   * gone another way with the same inputs and outputs. No handler runs, and nothing changes. Throws `SkeinError`
+   * `workflow_not_found`, `version_not_found`, `run_not_found`, `run_not_finished` and `invalid_workflow`.
+   *
+   * @example
+   * const result = await skein.workflows.replayCheck(order, { runs: { last: 500 } });
+   * assert(result.isSame, String(result));
+   */
+  async replayCheck(
+    workflow: CheckedWorkflow,
+    options: ReplayCheckOptions = {},
+  ): Promise<ReplayCheckResult> {
+    return await checkReplay(this.#http, workflow, options);
   }
 
   /** What was changed about it, by whom and when, the newest first. */

@@ -1,6 +1,7 @@
 /** What every call with a body refuses, whatever it is for. A new call needs a sample here. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { MAX_BODY_BYTES } from "../../protocol/limits.ts";
+import { exportedRun } from "../support/exported-run.ts";
 import { createWorld, type World } from "../support/world.ts";
 import {
   ask,
@@ -79,6 +80,17 @@ function samples(): Record<string, Sample> {
     resendDeadMessages: { path: "/messages/dead/resend", body: { ids: [NO_MESSAGE] } },
     deleteDeadMessages: { path: "/messages/dead/delete", body: { ids: [NO_MESSAGE] } },
     replayEvent: { path: `/events/${NO_FILTER}/replay`, body: { idempotencyKey: "TEXT" } },
+    checkReplay: {
+      path: "/workflows/sample/check",
+      body: { definition: { name: "sample", description: "TEXT", steps: [{ name: "only" }] } },
+    },
+    createImport: {
+      path: "/imports",
+      body: {
+        ...exportedRun({ name: "sample", steps: [{ name: "only" }] }, { only: { output: "TEXT" } }),
+      },
+    },
+    putRetention: { path: "/tenant/retention", body: { days: 1234 } },
     replayEvents: { path: "/events/replay", body: { filter: { metadata: { of: "TEXT" } } } },
     createTenant: { path: "/admin/tenants", body: { name: "TEXT" }, isOperator: true },
     createToken: {
@@ -114,6 +126,9 @@ const CALLS = [
   "deleteDeadMessages",
   "replayEvent",
   "replayEvents",
+  "checkReplay",
+  "createImport",
+  "putRetention",
   "createTenant",
   "createToken",
 ];
@@ -135,7 +150,7 @@ async function send(call: string, body: unknown, type = "application/json"): Pro
 }
 
 const textWith = (call: string, text: string): string =>
-  JSON.stringify(samples()[call]?.body).replace(/"TEXT"|"hold"|"0199\S+0001"/, () => text);
+  JSON.stringify(samples()[call]?.body).replace(/"TEXT"|"hold"|"0199\S+0001"|1234/, () => text);
 
 describe.each(CALLS)("%s", (call) => {
   test("refuses what is not JSON, and says what stops it from being JSON", async () => {

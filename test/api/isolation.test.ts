@@ -8,6 +8,7 @@ import { createWorld, type World } from "../support/world.ts";
 import { fromGithub } from "../support/signed-deliveries.ts";
 import { ask, expectNoTrace, expectProblem, listOperations } from "./answers.ts";
 import { deliver } from "./delivering.ts";
+import { historyAttempts } from "./isolation-of-history.ts";
 
 /** Whose things they are, and who tries to get at them. */
 let owner: World;
@@ -21,6 +22,8 @@ let message: string;
 /** Of the owner: a filter that can't be evaluated, and an event for which it was. */
 let filter: string;
 let event: string;
+/** The owner's first run, as an import of the owner's. */
+let imported: string;
 
 const SECRET = "a-word-that-only-the-owner-has";
 
@@ -58,6 +61,9 @@ beforeAll(async () => {
     [owner.tenant, SECRET],
   );
   message = String(sent?.["id"]);
+  await owner.call("PUT", "/tenant/retention", { days: 1234 });
+  const { body: document } = await owner.call("GET", `/runs/${runs[0]}/export`);
+  imported = (await owner.call<{ id: string }>("POST", "/imports", document)).body.id;
   await owner.sql("select v1.bury_messages($1::jsonb)", [
     JSON.stringify([
       { id: message, tenant: owner.tenant, reason: { code: "refused", message: SECRET } },
@@ -125,6 +131,17 @@ const ATTEMPTS: Record<string, () => Promise<void>> = {
       expect([status, body]).toEqual([201, { runs: [], nextCursor: null }]);
     }
   },
+  ...historyAttempts({
+    owner: () => owner,
+    other: () => other,
+    runs: () => runs,
+    imported: () => imported,
+    secret: SECRET,
+    renewOther,
+    seesNothing,
+    isNotFound,
+    isUnknown,
+  }),
   pauseWorkflow: () =>
     isUnknown("PUT", `/workflows/${SECRET}/pause`, "workflow_not_found", { mode: "drop" }),
   listVersions: () => isNotFound(`/workflows/${SECRET}/versions`, "workflow_not_found"),

@@ -36,10 +36,12 @@ const ENTRIES = [
   "claim_key",
   "commit",
   "delete_filter",
+  "delete_import",
   "delete_limit",
   "delete_messages",
   "delete_notification",
   "delete_webhook",
+  "drop_history",
   "end_notification",
   "end_promotion",
   "ensure_partitions",
@@ -51,8 +53,10 @@ const ENTRIES = [
   "pause_workflow",
   "promote_version",
   "put_filters",
+  "put_import",
   "put_limit",
   "put_notification",
+  "put_retention",
   "put_webhook",
   "read_active_version",
   "read_definitions",
@@ -73,7 +77,7 @@ const ENTRIES = [
 ];
 
 /** Runs as its caller, and reads nothing but its arguments. */
-const HARMLESS = ["task_id"];
+const HARMLESS = ["task_id", "first_id_at"];
 
 describe.each(inject("databases"))("the application's role on $name", (database) => {
   const pool = openPool(database);

@@ -173,6 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
     to: "else this.#attempts.release(lease);",
     foundBy: ["no limit is exceeded"],
     theme: "limits",
+    firstSeed: 125,
   },
   {
     name: "a task takes its first permit and not the others",

@@ -15,12 +15,16 @@ import { cancellations } from "./cancellations.ts";
 import { deliveries } from "./deliveries.ts";
 import { docsPage } from "./docs.ts";
 import { events } from "./events.ts";
+import { runExports } from "./exports.ts";
 import { filters } from "./filters.ts";
+import { imports } from "./imports.ts";
 import { limits } from "./limits.ts";
 import { messages } from "./messages.ts";
 import { notifications } from "./notifications.ts";
 import { answerProblem, problemResponse } from "./problems.ts";
+import { replayCheck } from "./replay-check.ts";
 import { replays } from "./replays.ts";
+import { retention } from "./retention.ts";
 import { runs } from "./runs.ts";
 import { shards } from "./shards.ts";
 import { tasks } from "./tasks.ts";
@@ -102,6 +106,10 @@ const resources = [
   tasks,
   cancellations,
   replays,
+  replayCheck,
+  runExports,
+  imports,
+  retention,
   events,
   messages,
   webhooks,
