@@ -6,6 +6,7 @@
  */
 import type { ReadyTask } from "./lane.ts";
 import { MAX_PARK, MAX_WINDOW, MAX_WINDOW_BYTES } from "./limits.ts";
+import type { Permits } from "./permits.ts";
 import type { ReadyWindow } from "./window.ts";
 
 /**
@@ -15,7 +16,7 @@ import type { ReadyWindow } from "./window.ts";
 const KEPT = 1 / 8;
 
 /** The tasks that are to go back to the queue. */
-export function park(window: ReadyWindow): ReadyTask[] {
+export function park(window: ReadyWindow, permits: Permits): ReadyTask[] {
   const parked: ReadyTask[] = [];
   const kept = { tasks: 0, bytes: 0 };
   for (const lane of window.lanes()) {
@@ -27,13 +28,20 @@ export function park(window: ReadyWindow): ReadyTask[] {
       if (kept.tasks <= MAX_WINDOW * KEPT && kept.bytes <= MAX_WINDOW_BYTES * KEPT) continue;
     }
     const tasks = window.empty(lane);
-    lane.parked = tasks[0] && withoutPayload(tasks[0]);
+    lane.parked = tasks[0] && standInFor(tasks[0], permits);
     parked.push(...tasks);
   }
   return parked;
 }
 
-/** What it needs, and not what its worker is to be given. */
-function withoutPayload(task: ReadyTask): ReadyTask {
-  return { ...task, input: null, metadata: {}, parents: {}, bytes: 0 };
+/**
+ * What it needs, and not what its worker is to be given. It may be cancelled while it is in the queue, and then
+ * speaks for those behind it: so it needs nothing that its run holds now, which they don't wait for either.
+ */
+function standInFor(task: ReadyTask, permits: Permits): ReadyTask {
+  const waitedFor = task.needs.needs.filter(
+    ({ isOfRun, id }) => !isOfRun || !permits.has(id, task.run),
+  );
+  const needs = { ...task.needs, needs: waitedFor };
+  return { ...task, needs, input: null, metadata: {}, parents: {}, bytes: 0 };
 }

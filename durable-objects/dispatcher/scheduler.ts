@@ -84,7 +84,7 @@ export function schedule(parts: SchedulerParts, now: number): Scheduled {
   }
   if (parts.window.takeLitter()) turns.sweep();
   for (const lane of turns.takeDismissed()) parts.window.forget(lane);
-  if (parts.window.isCrowded) scheduled.parked = park(parts.window);
+  if (parts.window.isCrowded) scheduled.parked = park(parts.window, permits);
   return scheduled;
 }
 

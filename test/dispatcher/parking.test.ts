@@ -62,3 +62,25 @@ test("what waits for a slot leaves room for what has its turn, also when there a
   world.schedule();
   expect(session.usedSlots + world.backlog.demand(() => true).length).toBe(1);
 });
+
+test("a parked task whose run has ended does not hold up those behind it, whose runs hold what its run held", () => {
+  const world = new Scheduling(ONE_EACH, [{ key: "input.group", concurrency: 1 }]);
+  world.connect("one", { slots: 10 });
+  const inGroup = (k: string): object => ({ input: { k, group: "ours" } });
+  world.arrive({ input: { k: "shared", group: "others" } });
+  const [holder = ""] = world.start();
+  world.arrive({ run: "first", ...inGroup("1") });
+  const [ofFirst = ""] = world.start();
+  world.arrive({ run: "first", bytes: MAX_WINDOW_BYTES / 2, ...inGroup("shared") });
+  const [parked] = world.schedule().parked;
+  const row = { action: "a", lane: parked?.needs.lane ?? 0 };
+  world.backlog.note(row);
+
+  world.end(ofFirst); // with its run, which was cancelled
+  world.arrive({ run: "second", ...inGroup("2") });
+  expect(world.start()).toHaveLength(1);
+  // In the queue, a task of the second run is next in the lane.
+  world.end(holder);
+  expect(world.start()).toEqual([]);
+  expect(world.backlog.demand(() => true)).toMatchObject([row]);
+});

@@ -218,7 +218,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "what waits in a crowded window is never parked",
     file: "durable-objects/dispatcher/scheduler.ts",
-    from: "if (parts.window.isCrowded) scheduled.parked = park(parts.window);",
+    from: "if (parts.window.isCrowded) scheduled.parked = park(parts.window, permits);",
     to: "",
     foundBy: ["every accepted run ends"],
     theme: "limits",
