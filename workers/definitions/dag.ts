@@ -38,13 +38,25 @@ export function buildDag(
 
   const order = topologicalOrder(steps);
   if (order.length < steps.length) return { findings: [describeCycle(steps, new Set(order))] };
+  findDescendants(steps, order);
+  return { rows };
+}
+
+/** Children come before what is below them, so that most have been found with an earlier one. */
+function findDescendants(steps: DagRow[], order: number[]): void {
+  const places = new Map(order.map((number, place) => [number, place]));
+  const placeOf = (number: number): number => places.get(number) ?? 0;
   for (const number of order.toReversed()) {
     const row = steps[number];
     if (row === undefined) continue;
-    const below = row.children.flatMap((child) => [child, ...(steps[child]?.descendants ?? [])]);
-    row.descendants = [...new Set(below)].toSorted((a, b) => a - b);
+    const found = new Set<number>();
+    for (const child of row.children.toSorted((a, b) => placeOf(a) - placeOf(b))) {
+      if (found.has(child)) continue;
+      found.add(child);
+      for (const below of steps[child]?.descendants ?? []) found.add(below);
+    }
+    row.descendants = [...found].toSorted((a, b) => a - b);
   }
-  return { rows };
 }
 
 function numberSteps(
