@@ -115,6 +115,8 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     return turns.pay(lane, 0);
   }
   if (need.strategy === "cancel-in-progress" && obstacle.at === undefined) {
+    // In the queue it may be gone: nobody is cancelled for it before it is here.
+    if (lane.first === undefined) return bringIn(lane, parts);
     if (lane.length > boundOfPermits(need, parts)) {
       window.shift(lane); // a newer one waits behind it
       scheduled.evictions.push({ run: task.run, need, task, isOwn: true });

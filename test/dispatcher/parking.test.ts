@@ -84,3 +84,19 @@ test("a parked task whose run has ended does not hold up those behind it, whose 
   expect(world.start()).toEqual([]);
   expect(world.backlog.demand(() => true)).toMatchObject([row]);
 });
+
+test("nobody is cancelled for a parked task before it has been fetched: it may be gone", () => {
+  const world = new Scheduling([{ ...ONE_EACH[0], strategy: "cancel-in-progress" }]);
+  world.connect("one", { slots: 10 });
+  world.arrive({ input: { k: 1 } });
+  world.start();
+  world.arrive({ input: { k: 1 }, bytes: MAX_WINDOW_BYTES });
+  const { evictions, parked } = world.schedule();
+  expect(evictions).toHaveLength(1);
+  const row = { action: "a", lane: parked[0]?.needs.lane ?? 0 };
+  world.backlog.note(row);
+
+  world.turns.openAll();
+  expect(world.schedule().evictions).toEqual([]);
+  expect(world.backlog.demand(() => true)).toMatchObject([row]);
+});
