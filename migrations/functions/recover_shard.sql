@@ -7,8 +7,8 @@
 --             holders: [runs that hold permits], lanes: n}
 -- Returns    {epoch, trusted, leased: [tasks], lanes: the first n with queued tasks, limits: as read_limits,
 --            over: those of the holders that are over, agenda: the n soonest timers, expiry: as read_expiry};
---            not trusted, also holding: [{r, v, i, m}] runs under limits of which an attempt has begun, unknownMs: the
---            longest timeout of an attempt that may be running. Not trusted: its memory is not of the last life, so any handed-out
+--            not trusted, also holding: [{r, v, i, m}] runs under limits of which an attempt has begun, unknownMs: how
+--            long attempts may be running that nobody knows of: the longest timeout of those. Not trusted: its memory is not of the last life, so any handed-out
 --            task may be running; each gets its next attempt written off, so that no fencing token is
 --            ever given twice (rule R2).
 create or replace function v1.recover_shard(p jsonb)
@@ -25,6 +25,7 @@ declare
   v_leased uuid[];
   v_returned uuid[];
   v_unknown jsonb := '{}';
+  v_unknown_until timestamptz;
 begin
   perform pg_advisory_xact_lock(v1.shard_lock(v_tenant, v_shard));
   insert into v1.shard as s (tenant_id, number, epoch) values (v_tenant, v_shard, 1)
@@ -62,11 +63,17 @@ begin
       join v1.dag d on d.version_id = r.version_id and d.step = t.step
       on conflict (task_id) do nothing;
   if not v_trusted then
+    -- What an earlier life has found out counts on: it may have ended before it could write that down.
+    update v1.shard s
+      set unknown_until = greatest(s.unknown_until, v_at + interval '1 millisecond' * (
+        select coalesce(max(d.timeout_ms), 0)
+          from unnest(v_returned) u(id)
+          join v1.workflow_run r on r.id = v1.run_id(u.id)
+          join v1.dag d on d.version_id = r.version_id and v1.task_id(r.id, d.step) = u.id))
+      where s.tenant_id = v_tenant and s.number = v_shard
+      returning s.unknown_until into v_unknown_until;
     v_unknown := jsonb_build_object(
-      'unknownMs', (select coalesce(max(d.timeout_ms), 0)
-                      from unnest(v_returned) u(id)
-                      join v1.workflow_run r on r.id = v1.run_id(u.id)
-                      join v1.dag d on d.version_id = r.version_id and v1.task_id(r.id, d.step) = u.id),
+      'unknownMs', greatest(0, v1.milliseconds(v_unknown_until) - v1.milliseconds(v_at)),
       'holding', (select coalesce(jsonb_agg(jsonb_build_object('r', r.id, 'v', v.id, 'i', r.input, 'm', r.metadata)), '[]')
                     from v1.workflow w
                     join v1.workflow_version v on v.workflow_id = w.id and v.dispatch ? 'limits'

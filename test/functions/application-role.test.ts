@@ -61,8 +61,8 @@ const ENTRIES = [
   "put_import",
   "put_limit",
   "put_notification",
-  "put_schedules",
   "put_retention",
+  "put_schedules",
   "put_webhook",
   "read_active_version",
   "read_definitions",
@@ -84,7 +84,7 @@ const ENTRIES = [
 ];
 
 /** Runs as its caller, and reads nothing but its arguments. */
-const HARMLESS = ["task_id", "first_id_at"];
+const HARMLESS = ["first_id_at", "task_id"];
 
 describe.each(inject("databases"))("the application's role on $name", (database) => {
   const pool = openPool(database);

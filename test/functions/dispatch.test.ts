@@ -105,6 +105,16 @@ describe.each(inject("databases"))("dispatch on $name", (database) => {
     expect(await shard.task(idle)).toMatchObject({ attempt: 1 });
   });
 
+  test("is told for how long it can't know also when the life that was told before it has written nothing down", async () => {
+    const shard = await TestShard.create(pool);
+    await shard.startRun(await shard.register("slow", { a: { timeoutMs: 60_000 } }));
+    const first = await shard.recover([], { epoch: 9 });
+    expect(first.unknownMs).toBe(60_000);
+    const second = await shard.recover([], { epoch: 9 });
+    expect(second.unknownMs).toBeGreaterThan(50_000);
+    expect(second.unknownMs).toBeLessThanOrEqual(60_000);
+  });
+
   test("has nothing to be told when no workflow has limits and nothing was in hand", async () => {
     const shard = await TestShard.create(pool);
     await shard.startRun(await shard.register("pair", PAIR), { s: [[0, 0]] });
