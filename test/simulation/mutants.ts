@@ -167,15 +167,6 @@ export const MUTANTS: readonly Mutant[] = [
     theme: "limits",
   },
   {
-    name: "a worker that comes back is at nothing that it was to stop",
-    file: "durable-objects/shard-sessions.ts",
-    from: "else stopping.push(lease);",
-    to: "else this.#attempts.release(lease);",
-    foundBy: ["no limit is exceeded"],
-    theme: "limits",
-    firstSeed: 125,
-  },
-  {
     name: "a task takes its first permit and not the others",
     file: "durable-objects/dispatcher/scheduler.ts",
     from: "permits.take(need.id, holder);",
