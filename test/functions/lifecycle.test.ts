@@ -6,9 +6,11 @@ import { describe, expect, inject, test } from "vitest";
 import type { CommitReply } from "../../database/rows.ts";
 import {
   ATTEMPT_OUTCOMES,
+  CATCH_UPS,
   FINISHED_RUN_STATES,
   isFinishedRun,
   MATCH_KINDS,
+  OVERLAPS,
   PAUSE_MODES,
   RUN_STATES,
   STEP_KINDS,
@@ -16,6 +18,7 @@ import {
   TASK_STATES,
   TASK_TRANSITIONS,
   TIMER_KINDS,
+  WORKFLOW_CHANGE_KINDS,
   type TaskEvent,
 } from "../../protocol/states.ts";
 import {
@@ -118,12 +121,15 @@ describe.each(inject("databases"))("the lifecycle on $name", (database) => {
     );
     expect(enums.rows).toEqual([
       { name: "attempt_outcome", labels: [...ATTEMPT_OUTCOMES] },
+      { name: "catch_up", labels: [...CATCH_UPS] },
       { name: "match_kind", labels: [...MATCH_KINDS] },
+      { name: "overlap", labels: [...OVERLAPS] },
       { name: "pause_mode", labels: [...PAUSE_MODES] },
       { name: "run_state", labels: [...RUN_STATES] },
       { name: "step_kind", labels: [...STEP_KINDS] },
       { name: "task_state", labels: [...TASK_STATES] },
       { name: "timer_kind", labels: [...TIMER_KINDS] },
+      { name: "workflow_change_kind", labels: [...WORKFLOW_CHANGE_KINDS] },
     ]);
     expect(RUN_STATES.filter(isFinishedRun)).toEqual([...FINISHED_RUN_STATES]);
   });
