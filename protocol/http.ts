@@ -109,8 +109,8 @@ export interface WorkflowDefinition {
   /** Whether a run's later tasks go to the worker of its earlier ones. Default `none`. */
   sticky?: Stickiness;
   /**
-   * Which workers execute its tasks: `compatible`, any that has the action, rather one built with the run's
-   * version; `pinned`, only those. Default `compatible`.
+   * Which workers execute its tasks. `compatible`, the default: all that have the action, those built with the
+   * run's version first. `pinned`: those only.
    */
   versioning?: Versioning;
   /** Milliseconds a run may take, from its start to its last step's end. Default no limit. */

@@ -137,7 +137,7 @@ export type Overlap = (typeof OVERLAPS)[number];
 /** Which of the ticks that a schedule has missed, as in an outage, still start runs. */
 export const CATCH_UPS = ["none", "last", "all"] as const;
 export type CatchUp = (typeof CATCH_UPS)[number];
-/** Which workers execute a version's tasks: any that has the action, or only those built with that version. */
+/** Whether a run may be executed by workers of other versions than its own. */
 export const VERSIONINGS = ["compatible", "pinned"] as const;
 export type Versioning = (typeof VERSIONINGS)[number];
 

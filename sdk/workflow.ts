@@ -77,8 +77,8 @@ export interface WorkflowOptions<Schema extends StandardSchemaV1 = AnySchema> {
    */
   sticky?: Stickiness | undefined;
   /**
-   * Which workers execute its tasks: `compatible`, any that has the step, rather one built with the run's
-   * version; `pinned`, only those, so that a version runs as long as a worker has it. Default `compatible`.
+   * Which workers execute its tasks. `compatible`, the default: all that have the step, those built with the
+   * run's version first. `pinned`: those only, so keep them until its runs have ended.
    */
   versioning?: Versioning | undefined;
   /**

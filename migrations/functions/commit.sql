@@ -3,7 +3,8 @@
 --
 -- Called by  the shard's committer, one call a batch, at most two in flight and never both on one run.
 -- Locks      the shard's epoch (shared), the commit's own number, the definitions (shared), idempotency
---            keys in order, schedules that it moves on by id, then every run that the batch names, by id, before any of them is changed.
+--            keys in order, schedules that it moves on by id, then every run that the batch names, by id,
+--            before any of them is changed.
 -- Repeated   with the same seq after a lost answer, it changes nothing and hands out the same tasks.
 -- Raises     SK001 stale_epoch: a newer life of the shard has recovered; this one must stop.
 --

@@ -168,7 +168,7 @@ test("runs go to the promoted version by their share, and all to the active one 
   expect((await changes())[0]).toMatchObject({ kind: "promotion_ended", reason: "enough" });
 });
 
-test("an event's runs and a replay are bound as any other", async () => {
+test("an event's runs are bound as any other, and a replay as it says", async () => {
   const definition = { name: "heard", events: ["a"], steps: [{ name: "x" }] };
   await world.register(definition);
   await world.call("PUT", "/workflows/heard?activate=never", { ...definition, description: "2" });

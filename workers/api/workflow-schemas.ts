@@ -217,7 +217,7 @@ export const definitionSchema = z
     }),
     versioning: z.enum(VERSIONINGS).exactOptional().openapi({
       description:
-        "Which workers execute its tasks: any that has the action, rather one built with the run's version, or only those. Default `compatible`.",
+        "Which workers execute its tasks. `compatible`, the default: all that have the action, those built with the run's version first. `pinned`: those only.",
     }),
     timeoutMs: duration(
       MAX_RUN_TIMEOUT_MS,
