@@ -128,6 +128,8 @@ export interface FilterRow extends DeclaredFilterRow {
 
 export interface DefinitionsRow {
   version: number;
+  /** How many shards take new runs. */
+  shards: number;
   workflows: {
     id: string;
     name: string;

@@ -20,6 +20,7 @@ import type {
   WaitingRow,
 } from "./match-rows.ts";
 import type { MoveRow } from "./schedule-rows.ts";
+import type { ShardMap } from "../protocol/shard-map.ts";
 import type { AttemptOutcome, RunState, TimerKind } from "../protocol/states.ts";
 
 export interface EventRow {
@@ -68,6 +69,8 @@ export interface StartRow {
   /** The schedule that has started it, and the tick that it was started for. */
   sc?: string | undefined;
   tk?: number | undefined;
+  /** The shard that it is dispatched by; absent: the one that starts it. */
+  sh?: number | undefined;
   /** There are events that cancel it. */
   c?: boolean | undefined;
   /** The filter that has started it, and that filter's payload. */
@@ -220,6 +223,8 @@ export interface CommitRequest {
   lanes?: { after?: LaneRow; n: number };
   /** The number of the stored limits that the shard knows: it is told of others. */
   limits?: number;
+  /** The number of the tenant's shards that it knows: likewise. */
+  map?: number;
 }
 
 /** A ready task with what a worker needs to execute it. `step` is the step's number. */
@@ -320,6 +325,10 @@ export interface CommitReply {
   lanes?: LaneRow[];
   /** Stored limits, when they are others than the shard knows. */
   limits?: LimitsRow;
+  /** The tenant's shards, when they are others than the shard knows. */
+  map?: ShardMap;
+  /** Other shards that have something to do now. */
+  touched?: number[];
   /** What it has sent: the broker is to be told. */
   sent?: SentMessages[];
   /** This very commit had landed before. */
@@ -353,6 +362,7 @@ export interface RecoverReply {
   unknownMs?: number;
   lanes: LaneRow[];
   limits: LimitsRow;
+  map: ShardMap;
   /** The soonest timers, at most `agenda` of the request. */
   agenda: TimerRow[];
   expiry?: number;

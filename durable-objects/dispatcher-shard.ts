@@ -15,6 +15,7 @@ import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
 import { runIdOf } from "../protocol/ids.ts";
+import type { ShardMap } from "../protocol/shard-map.ts";
 import { PING, PONG, SUBPROTOCOL, type TaskFrame } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
@@ -31,6 +32,7 @@ import { ShardAttempts } from "./shard-attempts.ts";
 import { ShardCommits } from "./shard-commits.ts";
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
+import { type PeerBindings, ShardPeers } from "./shard-peers.ts";
 import { ShardSessions } from "./shard-sessions.ts";
 import { ShardState } from "./shard-state.ts";
 
@@ -52,7 +54,7 @@ export type CancelAnswer =
   | { kind: "unanswered" };
 
 /** What the platform gives a shard. */
-export type ShardEnvironment = DatabaseConfig & MessageBindings;
+export type ShardEnvironment = DatabaseConfig & MessageBindings & PeerBindings;
 
 export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #state: ShardState;
@@ -61,6 +63,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #matches: ShardMatches;
   #commits: ShardCommits;
   #database: ShardDatabase;
+  #peers: ShardPeers;
   #armedAt: number | undefined;
 
   constructor(context: DurableObjectState, env: ShardEnvironment) {
@@ -75,9 +78,16 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
-    const landing = new ShardLanding(this.#state, this.#attempts, this.#matches, admission);
-    const { limits } = this.#attempts;
-    this.#commits = new ShardCommits(this.#state, { landing, admission, limits }, this.#database, {
+    this.#peers = new ShardPeers(this.#state, env);
+    const landing = new ShardLanding(
+      this.#state,
+      this.#attempts,
+      this.#matches,
+      admission,
+      this.#peers,
+    );
+    const effects = { landing, admission, limits: this.#attempts.limits, peers: this.#peers };
+    this.#commits = new ShardCommits(this.#state, effects, this.#database, {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
@@ -220,6 +230,12 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** Reminds the shard that Postgres has something for it: after a dropped alarm, or a resumption. */
   nudge(): void {
     this.#commits.wantAnotherLook();
+    this.#settle();
+  }
+
+  /** The tenant's shards are these now. */
+  heedShards(map: ShardMap): void {
+    this.#peers.heed(map);
     this.#settle();
   }
 

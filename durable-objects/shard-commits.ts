@@ -25,6 +25,7 @@ import type { Transition } from "./dispatcher/transitions.ts";
 import type { ShardAdmission } from "./shard-admission.ts";
 import type { ShardLanding } from "./shard-landing.ts";
 import type { ShardLimits } from "./shard-limits.ts";
+import type { ShardPeers } from "./shard-peers.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What the commits need of the shard around them. */
@@ -44,6 +45,7 @@ export interface CommitEffects {
   landing: ShardLanding;
   admission: ShardAdmission;
   limits: ShardLimits;
+  peers: ShardPeers;
 }
 
 export class ShardCommits {
@@ -51,6 +53,7 @@ export class ShardCommits {
   #landing: ShardLanding;
   #admission: ShardAdmission;
   #limits: ShardLimits;
+  #peers: ShardPeers;
   #database: ShardDatabase;
   #surroundings: CommitSurroundings;
   #epoch = 0;
@@ -68,7 +71,7 @@ export class ShardCommits {
 
   constructor(
     state: ShardState,
-    { landing, admission, limits }: CommitEffects,
+    { landing, admission, limits, peers }: CommitEffects,
     database: ShardDatabase,
     surroundings: CommitSurroundings,
   ) {
@@ -76,6 +79,7 @@ export class ShardCommits {
     this.#landing = landing;
     this.#admission = admission;
     this.#limits = limits;
+    this.#peers = peers;
     this.#database = database;
     this.#surroundings = surroundings;
   }
@@ -342,6 +346,7 @@ export class ShardCommits {
         if (leased.has(lease.task)) handouts.add(0, lease.task);
         else this.#landing.drop(lease, now);
       }
+      this.#peers.heed(reply.map);
       this.#limits.recover(reply, now);
       backlog.read(reply.lanes, { n: LANE_PAGE });
       agenda.read(reply.agenda, AGENDA_PAGE);

@@ -11,6 +11,7 @@ import type { Transition } from "./dispatcher/transitions.ts";
 import { isOver, laneOfParked, type ShardAdmission } from "./shard-admission.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import type { ShardMatches } from "./shard-matches.ts";
+import type { ShardPeers } from "./shard-peers.ts";
 import type { ShardState } from "./shard-state.ts";
 
 type Spawn = Extract<Transition, { kind: "spawn" }>;
@@ -20,17 +21,20 @@ export class ShardLanding {
   #attempts: ShardAttempts;
   #matches: ShardMatches;
   #admission: ShardAdmission;
+  #peers: ShardPeers;
 
   constructor(
     state: ShardState,
     attempts: ShardAttempts,
     matches: ShardMatches,
     admission: ShardAdmission,
+    peers: ShardPeers,
   ) {
     this.#state = state;
     this.#attempts = attempts;
     this.#matches = matches;
     this.#admission = admission;
+    this.#peers = peers;
   }
 
   land(flight: Flight, reply: CommitReply, length: number): void {
@@ -41,6 +45,8 @@ export class ShardLanding {
     for (const [lane, count] of cargo.reserved) window.release(lane, count);
     handouts.land(cargo.settlement, seq);
     if (reply.limits) this.#admission.changeLimits(reply.limits);
+    if (reply.map) this.#peers.heed(reply.map);
+    if (reply.touched) this.#peers.nudge(reply.touched);
     for (const transition of transitions) this.#tell(transition, reply, flight);
     this.#endLeases(transitions);
     this.#endCancelled(transitions, reply.cancelled ?? [], now);

@@ -7,6 +7,7 @@ import { CANCEL_CONDITION } from "../expressions/cancel-condition.ts";
 import { judgeRetry, RETRY_CONDITION } from "../expressions/retry-condition.ts";
 import { STEP_CONDITION } from "../expressions/step-condition.ts";
 import { WAIT_CONDITION } from "../expressions/wait-condition.ts";
+import type { ShardMap } from "../protocol/shard-map.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Agenda } from "./dispatcher/agenda.ts";
 import { Backlog } from "./dispatcher/backlog.ts";
@@ -44,6 +45,8 @@ export class ShardState {
   readonly name: ShardName;
   readonly log: Logger;
   readonly storage: ShardStorage;
+  /** The tenant's shards, as far as is known here; of version 0 before anything is. */
+  map: ShardMap = { version: 0, since: 0, count: 1, draining: [] };
   readonly agenda = new Agenda();
   readonly book = new LimitBook();
   readonly buckets = new Buckets();

@@ -46,6 +46,8 @@ grant execute on function
   v1.read_definitions(uuid, bigint),
   v1.read_versions(uuid, uuid[]),
   v1.busy_shards(),
+  v1.read_shards(uuid),
+  v1.set_shards(uuid, integer),
   v1.claim_key(uuid, text, text, uuid, timestamptz),
   v1.accept_events(uuid, timestamptz, jsonb, text, integer),
   v1.read_queue(text, integer, integer, boolean),

@@ -4,6 +4,7 @@
  */
 import type { CommitRequest, HeldRow, LaneRow, ResultRow, StartRow } from "../../database/rows.ts";
 import type { StepRow } from "../../database/definition-rows.ts";
+import type { ShardMap } from "../../protocol/shard-map.ts";
 import { taskId } from "../../protocol/ids.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Cargo } from "./committer.ts";
@@ -33,6 +34,7 @@ export interface PlanParts {
   leases: Leases;
   backlog: Backlog;
   book: LimitBook;
+  map: ShardMap;
   limitExpressions: LimitExpressions;
 }
 
@@ -40,6 +42,7 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
   const { window, roster, handouts, backlog, book } = parts;
   const request: Plan["request"] = { room: { default: 0, actions: {}, bytes: window.roomBytes } };
   if (book.version !== undefined) request.limits = book.version;
+  if (parts.map.version > 0) request.map = parts.map.version;
   const reserved = new Map<Lane, number>();
   const spilled = new Map<string, LaneRow>();
   const ended: string[] = [];

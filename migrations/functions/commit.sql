@@ -51,6 +51,7 @@
 --   expired   n: take as many tasks that have been queued for too long
 --   lanes     {after, n}: list as many lanes that have queued tasks, after {action, lane}
 --   limits    the number of the stored limits that the shard knows: it is told of others
+--   map       the number of the tenant's shards that the shard knows (read_shards): it is told of another
 --   agenda    n: list as many of the soonest timers
 create or replace function v1.commit(p jsonb)
 returns json language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -80,6 +81,7 @@ declare
   v_prior uuid[];
   v_late jsonb;
   v_failing jsonb;
+  v_touched smallint[];
 begin
   perform pg_advisory_xact_lock_shared(v1.shard_lock(v_tenant, v_shard));
   perform 1 from v1.shard where tenant_id = v_tenant and number = v_shard and epoch = (p->>'epoch')::bigint;
@@ -115,7 +117,7 @@ begin
     end if;
     if v_late <> '{}' then v_reply := jsonb_set(v_reply, '{starts}', v_reply->'starts' || v_late); end if;
     if v_awaited is not null then
-      perform v1.match_events(v_tenant, v_at, v_awaited, array(
+      v_touched := v1.match_events(v_tenant, v_at, v_awaited, array(
         select x.id from jsonb_to_recordset(p->'events') as x(id uuid, l boolean) where x.l));
     end if;
   end if;
@@ -253,6 +255,14 @@ begin
   end if;
   if p ? 'limits' and (p->>'limits')::bigint <> (select limits_version from v1.tenant where id = v_tenant) then
     v_reply := v_reply || jsonb_build_object('limits', v1.read_limits(v_tenant));
+  end if;
+  if p ? 'map' and (p->>'map')::bigint <> (select shards_version from v1.tenant where id = v_tenant) then
+    v_reply := v_reply || jsonb_build_object('map', v1.read_shards(v_tenant));
+  end if;
+  -- Other shards have something to do now, and are to be told.
+  if v_touched is not null then
+    v_reply := jsonb_set(v_reply, '{touched}', coalesce(v_reply->'touched', '[]')
+                                               || to_jsonb(array_remove(v_touched, v_shard)));
   end if;
   if p ? 'agenda' then
     v_reply := v_reply || jsonb_build_object('agenda', v1.read_agenda(v_tenant, v_shard, (p->>'agenda')::integer));

@@ -8,7 +8,7 @@
 drop function if exists v1.read_definitions(uuid);
 create or replace function v1.read_definitions(p_tenant_id uuid, p_since bigint default null)
 returns jsonb language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select jsonb_build_object('version', t.definitions_version, 'workflows', coalesce((
+  select jsonb_build_object('version', t.definitions_version, 'shards', t.shards, 'workflows', coalesce((
       select jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'version', w.active_version_id,
                                           'steps', jsonb_array_length(v.definition->'steps'),
                                           'events', coalesce(v.definition->'events', '[]'))

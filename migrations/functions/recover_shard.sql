@@ -5,7 +5,7 @@
 -- Locks      the shard's epoch (exclusive), then runs by id.
 -- p          {tenant, shard, epoch: the last it knew, at, leases: [{t: task, a: attempt}], agenda: n,
 --             holders: [runs that hold permits], lanes: n}
--- Returns    {epoch, trusted, leased: [tasks], lanes: the first n with queued tasks, limits: as read_limits,
+-- Returns    {epoch, trusted, leased: [tasks], lanes: the first n with queued tasks, limits: as read_limits, map: as read_shards,
 --            over: those of the holders that are over, agenda: the n soonest timers, expiry: as read_expiry};
 --            not trusted, also holding: [{r, v, i, m}] runs under limits of which an attempt has begun, unknownMs: how
 --            long attempts may be running that nobody knows of: the longest timeout of those. Not trusted: its memory is not of the last life, so any handed-out
@@ -87,7 +87,7 @@ begin
   end if;
   return jsonb_build_object('epoch', v_epoch, 'trusted', v_trusted, 'leased', to_jsonb(v_leased),
                             'lanes', v1.list_lanes(v_tenant, v_shard, null, coalesce((p->>'lanes')::integer, 0)),
-                            'limits', v1.read_limits(v_tenant),
+                            'limits', v1.read_limits(v_tenant), 'map', v1.read_shards(v_tenant),
                             'over', (
                               select coalesce(jsonb_agg(h.run), '[]')
                                 from jsonb_array_elements_text(coalesce(p->'holders', '[]')) h(run)

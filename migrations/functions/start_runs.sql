@@ -1,6 +1,7 @@
 -- Starts runs: one row a run, one row a task; tasks without parents are ready at once, unless the run
 -- is held or delayed: then a timer has to release it. A replay begins with the outputs that it reuses. What may
--- cancel a run is written down with it.
+-- cancel a run is written down with it. A run may be another shard's (sh): then its ready tasks go to the queue of
+-- that shard, which is to be nudged.
 --
 -- Called by  commit, and spawn_runs for children (p_are_children), whose starts carry p: [parent, its
 --            key]. Starts of one batch don't depend on each other: a refused one is refused alone.
@@ -8,7 +9,7 @@
 --            changed: resolve the workflow again), or the id of the run that had the key first;
 --            known: [run] of those that an earlier sending had started, whose tasks are elsewhere by now;
 --            handed: the ready tasks that the shard keeps. Those it lists to spill go to the queue
---            (has_spilled); ready: those under conditions, and those of replays and children, of which the
+--            (has_spilled); in reply also touched: [other shards that have runs here]; ready: those under conditions, and those of replays and children, of which the
 --            shard doesn't know what they are given; timed: runs that may have been given a timer, now or by an earlier sending.
 drop function if exists v1.start_runs(uuid, smallint, timestamptz, bigint, jsonb, jsonb);
 create or replace function v1.start_runs(
@@ -43,13 +44,13 @@ begin
     insert into v1.workflow_run (id, tenant_id, workflow_id, version_id, event_id, state, shard, remaining, input,
                                  metadata, timeout_ms, has_matches, replay_of, reused, parent_id, parent_key, priority,
                                  filter_id, filter_payload, starts_at, schedule_id, tick)
-      select x.id, p_tenant_id, x.w, x.v, x.e, 'queued', p_shard, x.n, coalesce(x.i, 'null'), coalesce(x.m, '{}'),
+      select x.id, p_tenant_id, x.w, x.v, x.e, 'queued', coalesce(x.sh, p_shard), x.n, coalesce(x.i, 'null'), coalesce(x.m, '{}'),
              x.u, coalesce(x.c, false), x.ro, x.ru, case when p_are_children then (x.p->>0)::uuid end,
              case when p_are_children then x.p->>1 end, x.pr, x.f, x.fp,
              v1.moment(x.at), x.sc, v1.moment(x.tk)
         from jsonb_to_recordset(p_starts) as x(id uuid, w uuid, v uuid, e uuid, n smallint, i jsonb, m jsonb,
                u bigint, c boolean, ro uuid, ru smallint[], p jsonb, pr smallint, f uuid, fp jsonb,
-               at double precision, sc uuid, tk double precision)
+               at double precision, sc uuid, tk double precision, sh smallint)
         where not v_refused ? x.id::text
         on conflict (id) do nothing
       returning id, replay_of, timeout_ms, has_matches
@@ -64,8 +65,10 @@ begin
            case when x.ru is null then cardinality(d.parents)
                 else (select count(*) from unnest(d.parents) p(step) where p.step <> all (x.ru)) end as pending,
            d.schedule_timeout_ms, coalesce(x.h, false) or x.at is not null as is_held, d.gate is not null as is_gated,
+           coalesce(x.sh, p_shard) as shard,
            (select (spill->>1)::bigint from jsonb_array_elements(x.s) spill where (spill->>0)::smallint = d.step) as lane
-      from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[], at double precision)
+      from jsonb_to_recordset(p_starts)
+             as x(id uuid, v uuid, s jsonb, h boolean, ru smallint[], at double precision, sh smallint)
       join v1.dag d on d.version_id = x.v
       where x.id = any (v_started) and d.kind = 'step' and (d.step = any (x.ru)) is not true
   ), inserted as (
@@ -76,11 +79,12 @@ begin
         from planned
   ), spilled as (
     insert into v1.queue_item (tenant_id, shard, action, lane, task_id, expires_at)
-      select p_tenant_id, p_shard, action, lane, id, p_at + schedule_timeout_ms * interval '1 millisecond'
-        from planned where pending = 0 and lane is not null and not is_held
+      select p_tenant_id, shard, case when is_gated then '' else action end, coalesce(lane, 0), id,
+             p_at + schedule_timeout_ms * interval '1 millisecond'
+        from planned where pending = 0 and (lane is not null or shard <> p_shard) and not is_held
   )
-  select coalesce(array_agg(id) filter (where lane is null and not is_held and not is_gated), '{}'),
-         coalesce(array_agg(id) filter (where not is_held and is_gated), '{}'),
+  select coalesce(array_agg(id) filter (where lane is null and not is_held and not is_gated and shard = p_shard), '{}'),
+         coalesce(array_agg(id) filter (where not is_held and is_gated and shard = p_shard), '{}'),
          coalesce(bool_or(lane is not null), false), bool_or(is_held)
     into handed, ready, has_spilled, v_are_held from planned where pending = 0;
   if p_are_children then
@@ -97,18 +101,19 @@ begin
       select x.id from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean, at double precision)
         where x.u is not null or x.h or x.at is not null);
     insert into v1.timer (tenant_id, shard, id, kind, due_at)
-      select p_tenant_id, p_shard, x.id, 'release'::v1.timer_kind, coalesce(v1.moment(x.at), 'infinity'::timestamptz)
-        from jsonb_to_recordset(p_starts) as x(id uuid, h boolean, at double precision)
+      select p_tenant_id, coalesce(x.sh, p_shard), x.id, 'release'::v1.timer_kind,
+             coalesce(v1.moment(x.at), 'infinity'::timestamptz)
+        from jsonb_to_recordset(p_starts) as x(id uuid, h boolean, at double precision, sh smallint)
         where (x.h or x.at is not null) and x.id = any (v_started)
       union all
-      select p_tenant_id, p_shard, x.id, 'timeout', p_at + x.u * interval '1 millisecond'
-        from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean, at double precision)
+      select p_tenant_id, coalesce(x.sh, p_shard), x.id, 'timeout', p_at + x.u * interval '1 millisecond'
+        from jsonb_to_recordset(p_starts) as x(id uuid, u bigint, h boolean, at double precision, sh smallint)
         where x.u is not null and x.h is not true and x.at is null and x.id = any (v_started);
   end if;
   if v_has_matches then
     insert into v1.match (tenant_id, shard, event_key, equality, run_id, number, kind, condition)
-      select p_tenant_id, p_shard, c.event, h.equality, x.id, c.number, 'cancel', c."if"
-        from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, i jsonb, m jsonb, c boolean)
+      select p_tenant_id, coalesce(x.sh, p_shard), c.event, h.equality, x.id, c.number, 'cancel', c."if"
+        from jsonb_to_recordset(p_starts) as x(id uuid, v uuid, i jsonb, m jsonb, c boolean, sh smallint)
         join v1.workflow_version v on v.id = x.v
         cross join jsonb_to_recordset(v.cancel_on)
           as c(number smallint, event text, "if" text, "eventPath" text[], "runPath" text[])
@@ -121,5 +126,11 @@ begin
     reply := reply || jsonb_build_object('known', (
       select coalesce(jsonb_agg(x.id), '[]') from jsonb_to_recordset(p_starts) as x(id uuid)
         where x.id <> all (v_started) and not v_refused ? x.id::text));
+  end if;
+  if p_starts @? '$[*].sh' then
+    reply := reply || jsonb_build_object('touched', (
+      select coalesce(jsonb_agg(distinct x.sh), '[]')
+        from jsonb_to_recordset(p_starts) as x(id uuid, sh smallint)
+        where x.sh <> p_shard and not v_refused ? x.id::text));
   end if;
 end $$;

@@ -9,6 +9,7 @@ import { ShardAdmission } from "../../durable-objects/shard-admission.ts";
 import { ShardAttempts } from "../../durable-objects/shard-attempts.ts";
 import { ShardLanding } from "../../durable-objects/shard-landing.ts";
 import { ShardMatches } from "../../durable-objects/shard-matches.ts";
+import { ShardPeers } from "../../durable-objects/shard-peers.ts";
 import { ShardState } from "../../durable-objects/shard-state.ts";
 import { newId, newRunId, taskId } from "../../protocol/ids.ts";
 import { createLogger } from "../../telemetry/log.ts";
@@ -37,8 +38,13 @@ function makeShard(): { state: ShardState; landing: ShardLanding } {
   state.versions.add([VERSION]);
   const attempts = new ShardAttempts(state);
   const admission = new ShardAdmission(state, attempts);
-  const landing = new ShardLanding(state, attempts, new ShardMatches(state), admission);
+  const peers = new ShardPeers(state, { DISPATCHER: { getByName: () => neverCalled() } });
+  const landing = new ShardLanding(state, attempts, new ShardMatches(state), admission, peers);
   return { state, landing };
+}
+
+function neverCalled(): never {
+  throw new Error("Another shard was called");
 }
 
 function launch(state: ShardState, transitions: Transition[], part: Partial<Cargo> = {}): Flight {

@@ -1,0 +1,74 @@
+/**
+ * The other shards of the tenant: which there are, and calls to them. A call is a hint that makes things fast, or
+ * can be repeated: what must not be lost is in Postgres, or in the storage of both.
+ */
+import { shardNumbers, type ShardMap } from "../protocol/shard-map.ts";
+import { errorFields } from "../telemetry/log.ts";
+import { shardName } from "./dispatcher/shard-name.ts";
+import type { ShardState } from "./shard-state.ts";
+
+/** What one shard calls another for. */
+export interface Peer {
+  nudge(): Promise<void>;
+}
+
+/** The shards as the platform gives them to one of them. */
+export interface PeerBindings {
+  DISPATCHER: { getByName(name: string): Peer };
+}
+
+/** A shard that has just died is there again at the next call. */
+const MAX_CALLS = 3;
+
+export class ShardPeers {
+  #state: ShardState;
+  #bindings: PeerBindings;
+
+  constructor(state: ShardState, bindings: PeerBindings) {
+    this.#state = state;
+    this.#bindings = bindings;
+  }
+
+  /** What is known of the shards now, unless more is known already. */
+  heed(map: ShardMap): void {
+    const { map: known, log } = this.#state;
+    if (map.version <= known.version) return;
+    this.#state.map = map;
+    if (known.version === 0 && map.count === 1) return;
+    log.info("shards.changed", {
+      version: map.version,
+      count: map.count,
+      draining: map.draining.length,
+    });
+  }
+
+  /** Postgres has something for these shards: each is told; one that can't be reached finds it within a minute. */
+  nudge(shards: readonly number[]): void {
+    for (const shard of shards) void this.#nudge(shard);
+  }
+
+  /** Numbers of all shards but this one. */
+  others(): number[] {
+    return shardNumbers(this.#state.map).filter((shard) => shard !== this.#state.name.shard);
+  }
+
+  async #nudge(shard: number): Promise<void> {
+    try {
+      await this.call(shard, (peer) => peer.nudge());
+    } catch (error) {
+      this.#state.log.warn("shard.not_told", { peer: shard, ...errorFields(error) });
+    }
+  }
+
+  /** A call that may be repeated; again on a new stub while the other shard vanishes. */
+  async call<Answer>(shard: number, call: (peer: Peer) => Promise<Answer>): Promise<Answer> {
+    const { tenant } = this.#state.name;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await call(this.#bindings.DISPATCHER.getByName(shardName({ tenant, shard })));
+      } catch (error) {
+        if (tries === MAX_CALLS) throw error;
+      }
+    }
+  }
+}
