@@ -24,6 +24,14 @@ import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import { explain, explainAttempt, explainLane, keysOf } from "./dispatcher/explain.ts";
 import type { OwnWorkerExports, OwnWorkerFrame } from "./own-worker.ts";
+import type {
+  BorrowCall,
+  HeldReport,
+  LendCall,
+  LoanGrant,
+  PeerAnswer,
+  PeerHeader,
+} from "./dispatcher/loan-messages.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
@@ -32,6 +40,7 @@ import { ShardAttempts } from "./shard-attempts.ts";
 import { ShardCommits } from "./shard-commits.ts";
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
+import { ShardLoans } from "./shard-loans.ts";
 import { type PeerBindings, ShardPeers } from "./shard-peers.ts";
 import { ShardSessions } from "./shard-sessions.ts";
 import { ShardState } from "./shard-state.ts";
@@ -64,6 +73,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #commits: ShardCommits;
   #database: ShardDatabase;
   #peers: ShardPeers;
+  #loans: ShardLoans;
   #armedAt: number | undefined;
 
   constructor(context: DurableObjectState, env: ShardEnvironment) {
@@ -78,7 +88,12 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
-    this.#peers = new ShardPeers(this.#state, env);
+    this.#peers = new ShardPeers(this.#state, env, () => this.#loans.heedOwnership(Date.now()));
+    this.#loans = new ShardLoans(this.#state, this.#attempts, this.#peers, {
+      arm: (at) => this.#arm(at),
+      settle: () => this.#settle(),
+      isRecovered: () => this.#commits.isRecovered(),
+    });
     const landing = new ShardLanding(
       this.#state,
       this.#attempts,
@@ -86,7 +101,8 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       admission,
       this.#peers,
     );
-    const effects = { landing, admission, limits: this.#attempts.limits, peers: this.#peers };
+    const { limits } = this.#attempts;
+    const effects = { landing, admission, limits, peers: this.#peers, loans: this.#loans };
     this.#commits = new ShardCommits(this.#state, effects, this.#database, {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
@@ -239,6 +255,19 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#settle();
   }
 
+  /** Another shard of the tenant needs something of a limit that is counted here, or says what it lends or owns. */
+  hearBorrow(call: BorrowCall): PeerAnswer<{ grants: LoanGrant[] }> {
+    return this.#loans.hearBorrow(call);
+  }
+
+  hearLend(call: LendCall): PeerAnswer<object> {
+    return this.#loans.hearLend(call);
+  }
+
+  hearGather(header: PeerHeader): PeerAnswer<HeldReport> {
+    return this.#loans.hearGather(header);
+  }
+
   /** Resolves once limits are in force as they have been since this version, or that takes too long. */
   async heedLimits(version: number): Promise<void> {
     const { book, pendingCalls } = this.#state;
@@ -307,10 +336,12 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     const isUnarmed = this.#standingAlarm(now) === undefined;
     this.#fireTimers(now);
     const due = this.#attempts.dispatch(now);
+    this.#loans.settle(now);
     this.#sessions.flush();
     this.#commits.pump();
     const nextOpening = Math.min(turns.nextOpening(), returns.nextOpening);
-    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening));
+    const nextLoan = this.#loans.nextDue;
+    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextLoan));
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();
@@ -363,6 +394,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       // While something is under way its own deadline counts; the connection closes after it.
       connectionUsedAt: this.#commits.isIdle ? this.#database.connectionUsedAt : undefined,
       recoveryDue: this.#commits.recoveryDue,
+      loansDue: this.#loans.nextDue,
       heardAt: (session) => this.#sessions.heardAt(session),
     });
   }

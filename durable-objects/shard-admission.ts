@@ -76,6 +76,7 @@ export class ShardAdmission {
       seq,
       bytes,
       expiresAt: row.queuedAt + (step.scheduleTimeoutMs ?? Number.POSITIVE_INFINITY),
+      timeoutMs: step.timeoutMs,
       needs: PLAIN,
     };
     const { name, gate } = step;

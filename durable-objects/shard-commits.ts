@@ -25,6 +25,7 @@ import type { Transition } from "./dispatcher/transitions.ts";
 import type { ShardAdmission } from "./shard-admission.ts";
 import type { ShardLanding } from "./shard-landing.ts";
 import type { ShardLimits } from "./shard-limits.ts";
+import type { ShardLoans } from "./shard-loans.ts";
 import type { ShardPeers } from "./shard-peers.ts";
 import type { ShardState } from "./shard-state.ts";
 
@@ -46,6 +47,7 @@ export interface CommitEffects {
   admission: ShardAdmission;
   limits: ShardLimits;
   peers: ShardPeers;
+  loans: ShardLoans;
 }
 
 export class ShardCommits {
@@ -54,6 +56,7 @@ export class ShardCommits {
   #admission: ShardAdmission;
   #limits: ShardLimits;
   #peers: ShardPeers;
+  #loans: ShardLoans;
   #database: ShardDatabase;
   #surroundings: CommitSurroundings;
   #epoch = 0;
@@ -71,7 +74,7 @@ export class ShardCommits {
 
   constructor(
     state: ShardState,
-    { landing, admission, limits, peers }: CommitEffects,
+    { landing, admission, limits, peers, loans }: CommitEffects,
     database: ShardDatabase,
     surroundings: CommitSurroundings,
   ) {
@@ -80,8 +83,17 @@ export class ShardCommits {
     this.#admission = admission;
     this.#limits = limits;
     this.#peers = peers;
+    this.#loans = loans;
     this.#database = database;
     this.#surroundings = surroundings;
+  }
+
+  /** Whether it is known what the shard has. If not, finds out. */
+  isRecovered(): boolean {
+    if (this.#life === "recovered") return true;
+    this.#isRecoveryWanted = true;
+    this.pump();
+    return false;
   }
 
   /** Whether everything has landed and every row that can go has gone. */
@@ -100,6 +112,7 @@ export class ShardCommits {
       window.nextExpiry(),
       window.queueExpiry,
       turns.nextOpening(),
+      this.#loans.nextDue,
     );
     // SQLite keeps no infinity.
     storage.writeRest(Math.min(due, Number.MAX_SAFE_INTEGER));
@@ -347,6 +360,7 @@ export class ShardCommits {
         else this.#landing.drop(lease, now);
       }
       this.#peers.heed(reply.map);
+      this.#loans.recover(reply.trusted, reply.epoch, now);
       this.#limits.recover(reply, now);
       backlog.read(reply.lanes, { n: LANE_PAGE });
       agenda.read(reply.agenda, AGENDA_PAGE);

@@ -62,12 +62,9 @@ export class ShardFrames {
         return this.#state.committer.add({ kind: "log", row: { t, a, n, l }, bytes });
       }
       case "extend": {
-        const { task, attempt, timeoutMs } = frame;
-        if (lease.leftMs === undefined) lease.deadline = now + timeoutMs;
-        else lease.leftMs = timeoutMs;
-        this.#attempts.noteDue(lease.deadline);
-        this.#state.storage.writeLeases([lease]);
-        return this.#state.outbox.add(session.id, { type: "extended", task, attempt, timeoutMs });
+        const { timeoutMs } = frame;
+        const extend = (at: number): void => this.#extend(session, lease, timeoutMs, at);
+        return this.#attempts.limits.whenHeldFor(lease, timeoutMs, now, extend);
       }
       case "settle":
         return this.#attempts.limits.settle(lease, frame.limit, frame.used, now);
@@ -78,6 +75,15 @@ export class ShardFrames {
       case "return":
         return this.#attempts.askToReturn(lease, session, frame.wait, now);
     }
+  }
+
+  #extend({ id }: Session, lease: Lease, timeoutMs: number, now: number): void {
+    const { task, attempt } = lease;
+    if (lease.leftMs === undefined) lease.deadline = now + timeoutMs;
+    else lease.leftMs = timeoutMs;
+    this.#attempts.noteDue(lease.deadline);
+    this.#state.storage.writeLeases([lease]);
+    this.#state.outbox.add(id, { type: "extended", task, attempt, timeoutMs });
   }
 
   #readReport(

@@ -5,6 +5,7 @@
 import type { RecoverReply } from "../database/rows.ts";
 import type { RateWindow } from "../protocol/limit-bodies.ts";
 import { type Lease, leaseKey, type Reserve } from "./dispatcher/leases.ts";
+import { LEASE_SLACK_MS } from "./dispatcher/limits.ts";
 import { boundOf, needsOf } from "./dispatcher/needs.ts";
 import type { Placement } from "./dispatcher/scheduler.ts";
 import { Shares } from "./dispatcher/shares.ts";
@@ -15,6 +16,8 @@ export class ShardLimits {
   #shares = new Shares();
   /** Runs that are over, and at which workers still are. */
   #leaving = new Set<string>();
+  /** Attempts that are to take longer, once what they hold is lent for so long. */
+  #lengthening = new Map<Lease, { ms: number; then: (now: number) => void }>();
 
   constructor(state: ShardState) {
     this.#state = state;
@@ -74,11 +77,15 @@ export class ShardLimits {
 
   /** The attempt has really taken so much. Only its first word of a limit counts. */
   settle(lease: Lease, limit: string, used: number, now: number): void {
-    const { buckets, turns, window, storage } = this.#state;
+    const { buckets, borrowing, ownership, turns, window, storage } = this.#state;
     for (const reserve of lease.reserved) {
       if (reserve.limit !== limit || reserve.used !== undefined) continue;
       const { id, units: reserved } = reserve;
-      buckets.settle(id, this.#windowsOf(reserve), { reserved, used }, now);
+      if (ownership.isOwn(id)) {
+        buckets.settle(id, this.#windowsOf(reserve), { reserved, used }, now);
+      } else {
+        borrowing.refund(id, reserved - used, now);
+      }
       this.#shares.settle(lease, reserve, used, turns, window);
       turns.open(id);
     }
@@ -88,16 +95,52 @@ export class ShardLimits {
 
   /** The keys of the limit, or of all that the attempt is under, give nothing until then, and then little. */
   pause(lease: Lease, limit: string | undefined, until: number, now: number): Reserve[] {
-    const { buckets, storage } = this.#state;
+    const { buckets, borrowing, lending, ownership, storage } = this.#state;
     const paused = lease.reserved.filter(
       (reserve) => limit === undefined || reserve.limit === limit,
     );
     for (const reserve of paused) {
       const { id, units } = reserve;
-      buckets.pause(id, this.#windowsOf(reserve), { until, units }, now);
+      if (ownership.isOwn(id)) {
+        buckets.pause(id, this.#windowsOf(reserve), { until, units }, now);
+        lending.tellAll(id);
+      } else {
+        borrowing.pause(id, { until, units }, now);
+      }
     }
     storage.writeBuckets(buckets.takeChanged());
     return paused;
+  }
+
+  /** Calls back once all that the attempt holds may be held for so long: now, unless some of it is borrowed. */
+  whenHeldFor(lease: Lease, ms: number, now: number, then: (now: number) => void): void {
+    if (this.#isHeldFor(lease, ms, now)) return then(now);
+    this.#lengthening.set(lease, { ms, then });
+  }
+
+  /** More was lent, or for longer. */
+  heedLoans(now: number): void {
+    for (const [lease, { ms, then }] of this.#lengthening) {
+      const isOver =
+        lease.state !== "held" || this.#state.leases.find(lease.task, lease.attempt) !== lease;
+      if (!isOver && !this.#isHeldFor(lease, ms, now)) continue;
+      this.#lengthening.delete(lease);
+      if (!isOver) then(now);
+    }
+  }
+
+  #isHeldFor(lease: Lease, ms: number, now: number): boolean {
+    const { borrowing, ownership, permits } = this.#state;
+    const needMs = ms + LEASE_SLACK_MS;
+    const held = [...permits.heldBy(leaseKey(lease)), ...permits.heldBy(lease.run)];
+    const short = held.filter(
+      (id) =>
+        !ownership.isOwn(id) &&
+        borrowing.find(id) !== undefined &&
+        !borrowing.covers(id, permits.count(id), needMs, now),
+    );
+    for (const id of short) borrowing.prolong(id, needMs);
+    return short.length === 0;
   }
 
   /** Forgets buckets that are full. */

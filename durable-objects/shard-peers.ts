@@ -2,13 +2,14 @@
  * The other shards of the tenant: which there are, and calls to them. A call is a hint that makes things fast, or
  * can be repeated: what must not be lost is in Postgres, or in the storage of both.
  */
-import { shardNumbers, type ShardMap } from "../protocol/shard-map.ts";
+import type { ShardMap } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
 import { shardName } from "./dispatcher/shard-name.ts";
+import type { LoanPeer } from "./shard-loans.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What one shard calls another for. */
-export interface Peer {
+export interface Peer extends LoanPeer {
   nudge(): Promise<void>;
 }
 
@@ -23,17 +24,22 @@ const MAX_CALLS = 3;
 export class ShardPeers {
   #state: ShardState;
   #bindings: PeerBindings;
+  #changed: () => void;
 
-  constructor(state: ShardState, bindings: PeerBindings) {
+  /** @param changed Called when other shards are known than before. */
+  constructor(state: ShardState, bindings: PeerBindings, changed: () => void) {
     this.#state = state;
     this.#bindings = bindings;
+    this.#changed = changed;
   }
 
   /** What is known of the shards now, unless more is known already. */
   heed(map: ShardMap): void {
-    const { map: known, log } = this.#state;
+    const { ownership, log } = this.#state;
+    const known = ownership.map;
     if (map.version <= known.version) return;
-    this.#state.map = map;
+    ownership.map = map;
+    this.#changed();
     if (known.version === 0 && map.count === 1) return;
     log.info("shards.changed", {
       version: map.version,
@@ -45,11 +51,6 @@ export class ShardPeers {
   /** Postgres has something for these shards: each is told; one that can't be reached finds it within a minute. */
   nudge(shards: readonly number[]): void {
     for (const shard of shards) void this.#nudge(shard);
-  }
-
-  /** Numbers of all shards but this one. */
-  others(): number[] {
-    return shardNumbers(this.#state.map).filter((shard) => shard !== this.#state.name.shard);
   }
 
   async #nudge(shard: number): Promise<void> {

@@ -11,10 +11,12 @@ import type { ShardMap } from "../protocol/shard-map.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Agenda } from "./dispatcher/agenda.ts";
 import { Backlog } from "./dispatcher/backlog.ts";
+import { Borrowing } from "./dispatcher/borrowing.ts";
 import { Buckets } from "./dispatcher/buckets.ts";
 import { Committer } from "./dispatcher/committer.ts";
 import { Handouts } from "./dispatcher/handouts.ts";
 import { leaseKey, Leases } from "./dispatcher/leases.ts";
+import { Lending } from "./dispatcher/lending.ts";
 import { LimitBook } from "./dispatcher/limit-book.ts";
 import { createLimitExpressions } from "./dispatcher/limit-expressions.ts";
 import {
@@ -28,6 +30,7 @@ import {
 import { firstLook, firstMatches } from "./dispatcher/matching.ts";
 import { Outbox } from "./dispatcher/outbox.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
+import { Ownership } from "./dispatcher/ownership.ts";
 import { Paging } from "./dispatcher/paging.ts";
 import { PendingCalls } from "./dispatcher/pending-calls.ts";
 import { Permits } from "./dispatcher/permits.ts";
@@ -45,14 +48,15 @@ export class ShardState {
   readonly name: ShardName;
   readonly log: Logger;
   readonly storage: ShardStorage;
-  /** The tenant's shards, as far as is known here; of version 0 before anything is. */
-  map: ShardMap = { version: 0, since: 0, count: 1, draining: [] };
+  readonly ownership: Ownership;
   readonly agenda = new Agenda();
   readonly book = new LimitBook();
+  readonly borrowing = new Borrowing();
   readonly buckets = new Buckets();
   readonly committer = new Committer();
   readonly handouts = new Handouts();
   readonly leases = new Leases();
+  readonly lending = new Lending();
   readonly limitExpressions = createLimitExpressions();
   readonly looking = new Paging(MAX_LOOKING, firstLook);
   readonly matching = new Paging(MAX_MATCHING, firstMatches);
@@ -77,6 +81,7 @@ export class ShardState {
     this.name = name;
     this.log = log;
     this.storage = new ShardStorage(storage);
+    this.ownership = new Ownership(name.shard);
     this.roster.joinOwn(OWN_SESSION);
     for (const record of this.storage.readSessions()) this.roster.join(record);
     for (const lease of this.storage.readLeases()) {
@@ -100,6 +105,16 @@ export class ShardState {
       this.buckets.forget(closure.since);
     }
     for (const [id, bucket] of this.storage.readBuckets()) this.buckets.restore(id, bucket);
+    for (const [id, record] of this.storage.readLoans()) {
+      this.borrowing.restore(id, record);
+      this.borrowing.hold(id, this.permits.count(id), Date.now());
+    }
+    for (const record of this.storage.readLent()) this.lending.restore(record, this.permits);
+  }
+
+  /** The tenant's shards, as far as is known here. */
+  get map(): ShardMap {
+    return this.ownership.map;
   }
 
   /** Whether a step's own condition is for another attempt. */

@@ -3,8 +3,10 @@
  * object's own SQLite. Written in the same turn as the decision; the platform holds back what the
  * turn sends until the write is durable.
  */
+import type { LoanRecord } from "./dispatcher/borrowing.ts";
 import type { Bucket } from "./dispatcher/buckets.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
+import type { LentRecord } from "./dispatcher/lending.ts";
 import type { CountId } from "./dispatcher/permits.ts";
 import type { SessionRecord } from "./dispatcher/roster.ts";
 
@@ -14,6 +16,8 @@ const SCHEMA = `
   create table if not exists attempt (key text primary key, lease text not null) without rowid;
   create table if not exists holder (run text primary key, ids text not null) without rowid;
   create table if not exists bucket (id text primary key, bucket text not null) without rowid;
+  create table if not exists loan (id text primary key, record text not null) without rowid;
+  create table if not exists lent (key text primary key, record text not null) without rowid;
 `;
 
 export class ShardStorage {
@@ -155,5 +159,70 @@ export class ShardStorage {
       "delete from bucket where id in (select value from json_each(?))",
       JSON.stringify(ids),
     );
+  }
+
+  /** What is borrowed of limits of other shards. */
+  readLoans(): [CountId, LoanRecord][] {
+    const rows = this.#sql.exec<{ id: CountId; record: string }>("select id, record from loan");
+    return [...rows].map(({ id, record }) => [id, JSON.parse(record) as LoanRecord]);
+  }
+
+  /** What is lent of this shard's own. */
+  readLent(): LentRecord[] {
+    const rows = this.#sql.exec<{ record: string }>("select record from lent");
+    return [...rows].map(({ record }) => JSON.parse(record) as LentRecord);
+  }
+
+  writeLoans(changed: readonly [CountId, LoanRecord | undefined][]): void {
+    this.#writeRecords("loan", "id", changed);
+  }
+
+  writeLent(changed: readonly [string, LentRecord | undefined][]): void {
+    this.#writeRecords("lent", "key", changed);
+  }
+
+  /** The epoch at which it last began to know nothing; 0 before its first. */
+  readGeneration(): number {
+    const [row] = this.#sql.exec<{ value: number }>(
+      "select value from meta where name = 'generation'",
+    );
+    return row?.value ?? 0;
+  }
+
+  writeGeneration(generation: number): void {
+    this.#sql.exec("insert or replace into meta values ('generation', ?)", generation);
+  }
+
+  /** For which shards, and as which generation, it has asked all others what they hold of its keys. */
+  readGathered(): string | undefined {
+    const [row] = this.#sql.exec<{ value: string }>(
+      "select value from meta where name = 'gathered'",
+    );
+    return row?.value;
+  }
+
+  writeGathered(gathered: string): void {
+    this.#sql.exec("insert or replace into meta values ('gathered', ?)", gathered);
+  }
+
+  #writeRecords(
+    table: "loan" | "lent",
+    column: "id" | "key",
+    changed: readonly [string, object | undefined][],
+  ): void {
+    const kept = changed.filter(([, record]) => record !== undefined);
+    const gone = changed.filter(([, record]) => record === undefined);
+    if (kept.length > 0) {
+      this.#sql.exec(
+        `insert or replace into ${table} select value->>0, value->>1 from json_each(?)`,
+        JSON.stringify(kept.map(([key, record]) => [key, JSON.stringify(record)])),
+      );
+    }
+    if (gone.length > 0) {
+      this.#sql.exec(
+        `delete from ${table} where ${column} in (select value from json_each(?))`,
+        JSON.stringify(gone.map(([key]) => key)),
+      );
+    }
   }
 }

@@ -3,8 +3,9 @@
  * line that is for what their run holds by now, or are over because a limit's strategy says so.
  */
 import type { ReadyTask } from "./dispatcher/lane.ts";
-import { boundOf } from "./dispatcher/needs.ts";
-import type { Eviction } from "./dispatcher/scheduler.ts";
+import { boundOf, type Need } from "./dispatcher/needs.ts";
+import type { Holder } from "./dispatcher/permits.ts";
+import { type Eviction, runOfHolder } from "./dispatcher/scheduler.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import type { ShardState } from "./shard-state.ts";
 
@@ -31,12 +32,17 @@ export class ShardWaiting {
     if (backlog.known > 0) committer.add({ kind: "unline", row: { r: run }, bytes: 0 });
   }
 
+  /** The run of a holder has to go for one at another shard. */
+  evictHolder(holder: Holder, need: Need): void {
+    this.evict({ run: runOfHolder(holder), need, task: undefined, isOwn: false });
+  }
+
   /** Cancels a run because a limit is full. */
   evict({ run, need, task, isOwn }: Eviction): void {
     const { committer, book, permits, handouts, window, turns, log } = this.#state;
     const known = this.#evicting.get(run);
     const tasks = known ?? [];
-    if (isOwn) tasks.push(task);
+    if (isOwn && task !== undefined) tasks.push(task);
     if (known !== undefined) return;
     this.#evicting.set(run, tasks);
     const { limit, key, id, strategy } = need;

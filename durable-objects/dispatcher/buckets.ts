@@ -36,6 +36,18 @@ export class Buckets {
     this.#emptyAt = now;
   }
 
+  /** Another shard had it: what is known of it here as well counts where that is less. */
+  merge(id: CountId, bucket: Bucket, now: number): void {
+    const known = this.#buckets.get(id);
+    const other = filled(bucket, bucket.windows, now);
+    if (known === undefined) return this.#keep(id, other);
+    const own = filled(known, bucket.windows, now);
+    const levels = other.levels.map((level, index) => Math.min(level, own.levels[index] ?? level));
+    const at = Math.max(own.at, other.at);
+    const pausedUntil = Math.max(own.pausedUntil, other.pausedUntil);
+    this.#keep(id, { windows: bucket.windows, levels, at, pausedUntil });
+  }
+
   get size(): number {
     return this.#buckets.size;
   }

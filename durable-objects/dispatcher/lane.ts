@@ -14,6 +14,8 @@ export interface ReadyTask extends ReadyRow {
   bytes: number;
   /** When it will have been queued for too long, in milliseconds since 1970; infinity: never. */
   expiresAt: number;
+  /** How long an attempt of it may take, in milliseconds. */
+  timeoutMs: number;
   needs: TaskNeeds;
 }
 

@@ -3,6 +3,8 @@
  * `protocol/limits.ts`.
  */
 
+import { CANCEL_GRACE_MS } from "../../protocol/session.ts";
+
 /** Transitions in one commit: the gain of larger batches ends here, their latency doesn't. */
 export const MAX_BATCH = 1_000;
 
@@ -128,3 +130,32 @@ export const MAX_DEBT_MS = 86_400_000;
 
 /** An API call that isn't durable after so long is answered with 503; it may still become so. */
 export const START_TIMEOUT_MS = 25_000;
+
+/**
+ * What is lent of a limit to another shard is lent for so long at least: time enough for a shard that has died to
+ * come back and ask for more. One that does not come back is waited for so long, with what its attempts may take.
+ */
+export const MIN_LOAN_MS = 60_000;
+
+/** The owner waits so much longer than the borrower: their clocks differ by less. */
+export const LOAN_MARGIN_MS = 5_000;
+
+/** First and longest wait before an owner is asked again by whoever waits for something. */
+export const LOAN_ASK_MS = 2_000;
+export const LOAN_ASK_MAX_MS = 30_000;
+
+/** What is lent and not used goes back after so long: time enough to fetch a task from the queue. */
+export const UNSPENT_MS = 1_000;
+
+/** Tasks waiting for one key of which its owner is told: as many as start between two answers. */
+export const MAX_LOAN_ASK = 20;
+
+/** Keys of which two shards tell each other in one call. */
+export const MAX_LOAN_CALL = 500;
+
+/** First and longest wait before a shard that could not answer is called again. */
+export const PEER_RETRY_MS = 25;
+export const PEER_RETRY_MAX_MS = 2_000;
+
+/** An attempt may hold a limit so much longer than its timeout: until its worker has let go of it. */
+export const LEASE_SLACK_MS = CANCEL_GRACE_MS + 5_000;

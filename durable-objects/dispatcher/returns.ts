@@ -3,9 +3,13 @@
  * permits again in one step, or nothing. What they need is theirs before any new task's, and an older
  * one's before a younger's, so that none waits for ever; and none can wait for another in a circle.
  */
-import { type Lease, type LeaseKey, leaseKey } from "./leases.ts";
+import type { Borrowing } from "./borrowing.ts";
+import { type HeldPermit, type Lease, type LeaseKey, leaseKey } from "./leases.ts";
+import type { Lending } from "./lending.ts";
+import { LEASE_SLACK_MS } from "./limits.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { boundOf } from "./needs.ts";
+import type { Ownership } from "./ownership.ts";
 import type { CountId, Permits } from "./permits.ts";
 import type { Roster } from "./roster.ts";
 
@@ -13,6 +17,9 @@ export interface ReturnParts {
   roster: Roster;
   permits: Permits;
   book: LimitBook;
+  ownership: Ownership;
+  borrowing: Borrowing;
+  lending: Lending;
 }
 
 /** What stands in the way of one. `recovery`: it is not known yet what is free. */
@@ -93,7 +100,7 @@ export class Returns {
     const serve = (lease: Lease): ReturnObstacle | undefined => {
       const obstacle = this.obstacleOf(lease, parts, now);
       if (obstacle === undefined) {
-        this.#take(lease, parts);
+        this.#take(lease, parts, now);
         granted.push(lease);
       }
       return obstacle;
@@ -120,11 +127,8 @@ export class Returns {
   }
 
   /** The first thing that it can't have now. */
-  obstacleOf(
-    lease: Lease,
-    { roster, permits, book }: ReturnParts,
-    now: number,
-  ): ReturnObstacle | undefined {
+  obstacleOf(lease: Lease, parts: ReturnParts, now: number): ReturnObstacle | undefined {
+    const { roster, permits, book } = parts;
     const session = roster.find(lease.session);
     if (session === undefined || session.closedAt !== undefined) return { on: "connection" };
     const used = session.usedSlots + this.#slotsBefore(lease);
@@ -134,19 +138,42 @@ export class Returns {
     if (book.version === undefined || permits.closedUntil > now) return { on: "recovery" };
     for (const need of lease.holds) {
       const { concurrency: bound } = boundOf(need, book) ?? {};
+      if (bound === undefined) continue;
       const held = permits.count(need.id);
-      if (bound !== undefined && held + this.#countBefore(lease, need.id) >= bound) {
-        return { on: "limit", id: need.id, held, bound };
-      }
+      const before = held + this.#countBefore(lease, need.id);
+      if (!parts.ownership.isOwn(need.id)) {
+        if (this.#isLent(lease, need, before + 1, parts, now)) continue;
+      } else if (parts.lending.isClosed) {
+        parts.lending.isWanted = true;
+        return { on: "recovery" };
+      } else if (before < bound) continue;
+      return { on: "limit", id: need.id, held, bound };
     }
     return undefined;
   }
 
-  #take(lease: Lease, { roster, permits }: ReturnParts): void {
+  /** Whether the shard that counts it has lent so much of it, for as long as the attempt has left. */
+  #isLent(
+    { leftMs = 0 }: Lease,
+    permit: HeldPermit,
+    count: number,
+    { borrowing }: ReturnParts,
+    now: number,
+  ): boolean {
+    const needMs = leftMs + LEASE_SLACK_MS;
+    if (borrowing.covers(permit.id, count, needMs, now)) return true;
+    borrowing.want({ ...permit, isOfRun: false, units: 0, strategy: "queue" }, needMs, now);
+    return false;
+  }
+
+  #take(lease: Lease, { roster, permits, borrowing }: ReturnParts, now: number): void {
     this.drop(lease);
     const key = leaseKey(lease);
     roster.find(lease.session)?.hold(key, lease.slots);
-    for (const { id } of lease.holds) permits.take(id, key);
+    for (const { id } of lease.holds) {
+      permits.take(id, key);
+      borrowing.hold(id, permits.count(id), now);
+    }
   }
 
   #countBefore(lease: Lease, id: CountId): number {

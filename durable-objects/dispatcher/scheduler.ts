@@ -7,8 +7,12 @@ import type { Backlog } from "./backlog.ts";
 import type { Buckets } from "./buckets.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
 import { type Lease, leaseKey } from "./leases.ts";
+import type { Borrowing } from "./borrowing.ts";
+import { type Lending, LoanLane } from "./lending.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { boundOf, laneOf, type Need } from "./needs.ts";
+import { type Obstacle, obstacleElsewhere, obstacleHere } from "./obstacles.ts";
+import type { Ownership } from "./ownership.ts";
 import { park } from "./parking.ts";
 import type { CountId, Holder, Permits } from "./permits.ts";
 import type { Returns } from "./returns.ts";
@@ -26,6 +30,9 @@ export interface SchedulerParts {
   permits: Permits;
   buckets: Buckets;
   book: LimitBook;
+  ownership: Ownership;
+  borrowing: Borrowing;
+  lending: Lending;
 }
 
 export interface Placement {
@@ -42,8 +49,8 @@ export interface Placement {
 export interface Eviction {
   run: string;
   need: Need;
-  /** The task that found it full. */
-  task: ReadyTask;
+  /** The task that found it full; undefined: it is at another shard. */
+  task: ReadyTask | undefined;
   /** Whether it is that task's own run, or that of the one that held the permit. */
   isOwn: boolean;
 }
@@ -57,15 +64,11 @@ export interface Scheduled {
   parked: ReadyTask[];
 }
 
-/** What stands in a task's way, and when it no longer will, if that is known. */
-interface Obstacle {
-  need: Need;
-  at?: number;
-}
-
 export function schedule(parts: SchedulerParts, now: number): Scheduled {
-  const { turns, returns, roster, permits } = parts;
+  const { turns, returns, roster, permits, lending, borrowing } = parts;
+  lending.expire(permits, turns, now);
   for (const id of permits.takeFreed()) {
+    borrowing.hold(id, permits.count(id), now);
     returns.open(id);
     turns.open(id);
   }
@@ -78,6 +81,10 @@ export function schedule(parts: SchedulerParts, now: number): Scheduled {
   const returned = returns.grant(parts, now);
   const scheduled: Scheduled = { returned, placements: [], evictions: [], parked: [] };
   for (let lane = turns.next(); lane !== undefined; lane = turns.next()) {
+    if (lane instanceof LoanLane) {
+      serveShard(lane, parts, scheduled, now);
+      continue;
+    }
     serve(lane, parts, scheduled, now);
     parts.backlog.watch(lane);
     parts.window.forget(lane);
@@ -107,14 +114,14 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     scheduled.placements.push({ task, session, lane, cost, ofRun });
     return turns.pay(lane, cost);
   }
-  const { need } = obstacle;
-  if (need.strategy === "cancel-newest" && obstacle.at === undefined) {
+  const { need, isFull } = obstacle;
+  if (need.strategy === "cancel-newest" && isFull) {
     if (lane.first === undefined) return bringIn(lane, parts);
     window.shift(lane);
     scheduled.evictions.push({ run: task.run, need, task, isOwn: true });
     return turns.pay(lane, 0);
   }
-  if (need.strategy === "cancel-in-progress" && obstacle.at === undefined) {
+  if (need.strategy === "cancel-in-progress" && isFull) {
     // In the queue it may be gone: nobody is cancelled for it before it is here.
     if (lane.first === undefined) return bringIn(lane, parts);
     if (lane.length > boundOfPermits(need, parts)) {
@@ -122,12 +129,63 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
       scheduled.evictions.push({ run: task.run, need, task, isOwn: true });
       return turns.pay(lane, 0);
     }
-    const [oldest] = parts.permits.holdersOf(need.id);
-    if (oldest !== undefined) {
-      scheduled.evictions.push({ run: runOfHolder(oldest), need, task, isOwn: false });
-    }
+    // Of a limit that is another shard's, that one knows who is the oldest.
+    if (parts.ownership.isOwn(need.id)) evictOldest(need, task, parts, scheduled);
   }
-  turns.block(lane, need.id, obstacle.at);
+  block(lane, obstacle, parts);
+}
+
+/** The first of another shard's tasks that wait for a key gets what it needs, or goes on waiting. */
+function serveShard(
+  lane: LoanLane,
+  parts: SchedulerParts,
+  scheduled: Scheduled,
+  now: number,
+): void {
+  const { turns, lending, permits, buckets, book } = parts;
+  const { need } = lane;
+  if (need === undefined) return turns.leave(lane);
+  const bound = boundOf(need, book);
+  const obstacle = bound && obstacleHere(need, bound, lane, parts, now);
+  if (obstacle === undefined) {
+    if (bound?.rate !== undefined) buckets.take(need.id, bound.rate, need.units, now);
+    const cost = bound?.rate === undefined ? 1 : costOfUnits([{ ...need, rate: bound.rate }]);
+    lending.lend(lane, bound?.concurrency !== undefined, permits, now);
+    return turns.pay(lane, cost);
+  }
+  if (obstacle.isFull && need.strategy === "cancel-newest") {
+    lane.waiting = [];
+    lane.lent.isFull = true;
+    lending.tell(lane.lent);
+    return turns.leave(lane);
+  }
+  if (obstacle.isFull && need.strategy === "cancel-in-progress") {
+    evictOldest(need, undefined, parts, scheduled);
+  }
+  block(lane, obstacle, parts);
+}
+
+function block(lane: Lane, { need, at }: Obstacle, { turns, lending }: SchedulerParts): void {
+  turns.block(lane, need.id, at);
+  lending.contend(need.id);
+}
+
+/** Whoever was the first to take a permit of it has to go; of one that is lent, its shard says who that is. */
+function evictOldest(
+  need: Need,
+  task: ReadyTask | undefined,
+  { permits, lending }: SchedulerParts,
+  scheduled: Scheduled,
+): void {
+  const [oldest] = permits.holdersOf(need.id);
+  if (oldest === undefined) return;
+  const lent = lending.find(need.id, oldest);
+  if (lent === undefined) {
+    scheduled.evictions.push({ run: runOfHolder(oldest), need, task, isOwn: false });
+  } else {
+    lent.evict = 1;
+    lending.tell(lent);
+  }
 }
 
 /** Its task is in the queue, and could start. It keeps its turn: others are not asked until it is here. */
@@ -140,23 +198,19 @@ function bringIn(lane: Lane, { backlog }: SchedulerParts): void {
 function obstacleOf(
   task: ReadyTask,
   lane: Lane,
-  { permits, returns, buckets, book, turns }: SchedulerParts,
+  parts: SchedulerParts,
   now: number,
 ): Obstacle | undefined {
   for (const need of task.needs.needs) {
-    const bound = boundOf(need, book);
-    if (bound === undefined || permits.has(need.id, holderOf(need, task))) continue;
-    const { concurrency, rate } = bound;
-    if ((concurrency ?? rate) !== undefined && permits.closedUntil > now) {
-      return { need, at: permits.closedUntil };
-    }
-    if (concurrency !== undefined) {
-      if (permits.count(need.id) + returns.claims(need.id) >= concurrency) return { need };
-      if (turns.isWaitedFor(need.id, lane)) return { need };
-    }
-    if (rate !== undefined) {
-      const at = buckets.availableAt(need.id, rate, need.units, now);
-      if (at > now || turns.isWaitedFor(need.id, lane)) return { need, at: Math.max(at, now) };
+    const bound = boundOf(need, parts.book);
+    if (bound === undefined) continue;
+    const isHolding = parts.permits.has(need.id, holderOf(need, task));
+    if (!parts.ownership.isOwn(need.id)) {
+      const obstacle = obstacleElsewhere(need, bound, { task, lane, isHolding }, parts, now);
+      if (obstacle !== undefined) return obstacle;
+    } else if (!isHolding) {
+      const obstacle = obstacleHere(need, bound, lane, parts, now);
+      if (obstacle !== undefined) return obstacle;
     }
   }
   return undefined;
@@ -166,7 +220,7 @@ function obstacleOf(
 function take(
   task: ReadyTask,
   session: Session,
-  { permits, buckets, book }: SchedulerParts,
+  { permits, buckets, book, ownership, borrowing }: SchedulerParts,
   now: number,
 ): CountId[] {
   const ofRun: CountId[] = [];
@@ -174,10 +228,15 @@ function take(
     const bound = boundOf(need, book);
     const holder = holderOf(need, task);
     if (bound === undefined || permits.has(need.id, holder)) continue;
-    if (bound.rate !== undefined) buckets.take(need.id, bound.rate, need.units, now);
+    const isOwn = ownership.isOwn(need.id);
+    if (bound.rate !== undefined) {
+      if (isOwn) buckets.take(need.id, bound.rate, need.units, now);
+      else borrowing.spend(need.id, need.units);
+    }
     if (bound.concurrency === undefined && !need.isOfRun) continue;
     // Of a run's rate as well: what it has paid once, it need not pay again.
     permits.take(need.id, holder);
+    if (!isOwn) borrowing.hold(need.id, permits.count(need.id), now);
     if (need.isOfRun) ofRun.push(need.id);
   }
   session.hold(leaseKey({ task: task.id, attempt: task.attempt }), task.needs.placing.slots);

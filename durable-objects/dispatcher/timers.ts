@@ -24,8 +24,9 @@ export interface TimerParts {
   pendingCalls: PendingCalls;
   /** When Postgres was last asked, or answered; undefined when nothing is to be closed. */
   connectionUsedAt: number | undefined;
-  /** When recovery needs attention. */
+  /** When recovery needs attention, and what is borrowed and lent. */
   recoveryDue: number;
+  loansDue: number;
   /** When a session was last heard of. */
   heardAt: (session: string) => number;
 }
@@ -45,6 +46,7 @@ export function nextAlarm(parts: TimerParts): number | undefined {
     waiters.nextDue(),
     pendingCalls.nextDue(),
     parts.recoveryDue,
+    parts.loansDue,
   );
   if (connectionUsedAt !== undefined) due = Math.min(due, connectionUsedAt + IDLE_CONNECTION_MS);
   for (const session of roster.sessions) {

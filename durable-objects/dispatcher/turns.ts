@@ -106,6 +106,21 @@ export class Turns {
     else this.#slotWaits.set(lane.action, new Set([on]));
   }
 
+  /** The lane has nothing to start any more, and stands in no line. */
+  remove(lane: Lane): void {
+    const queue = lane.standing === "due" ? this.#due : this.#blocked.get(lane.blockedOn ?? "");
+    queue?.remove(lane);
+    if (lane.standing === "blocked") this.#forgetLine(lane.blockedOn ?? "");
+    lane.standing = "idle";
+    this.leave(lane);
+  }
+
+  #forgetLine(id: string): void {
+    if (this.#blocked.get(id)?.size !== 0) return;
+    this.#blocked.delete(id);
+    this.#openings.delete(id);
+  }
+
   /** Whether others wait for this who come before a lane that was not asked for it. */
   isWaitedFor(id: string, lane: Lane): boolean {
     return lane.blockedOn !== id && this.#blocked.has(id);
@@ -177,7 +192,12 @@ export class Turns {
 
   /** Lanes that wait for this, in no order. */
   waitingFor(id: string): Lane[] {
-    return [...(this.#blocked.get(id)?.lanes() ?? [])].filter(({ length }) => length > 0);
+    return this.lineFor(id).filter(({ length }) => length > 0);
+  }
+
+  /** Likewise, with those of which the first task is in the queue. */
+  lineFor(id: string): Lane[] {
+    return [...(this.#blocked.get(id)?.lanes() ?? [])].filter(({ next }) => next !== undefined);
   }
 
   /** Lanes that wait for the same as this one, and come before it. */
@@ -196,10 +216,7 @@ export class Turns {
         this.#dismiss(lane); // what it had to start was cancelled
         lane = waiting?.pop();
       }
-      if (waiting?.size === 0) {
-        this.#blocked.delete(id);
-        this.#openings.delete(id);
-      }
+      this.#forgetLine(id);
       if (lane) this.#enter(lane);
     }
   }

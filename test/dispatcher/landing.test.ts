@@ -38,7 +38,11 @@ function makeShard(): { state: ShardState; landing: ShardLanding } {
   state.versions.add([VERSION]);
   const attempts = new ShardAttempts(state);
   const admission = new ShardAdmission(state, attempts);
-  const peers = new ShardPeers(state, { DISPATCHER: { getByName: () => neverCalled() } });
+  const peers = new ShardPeers(
+    state,
+    { DISPATCHER: { getByName: () => neverCalled() } },
+    neverCalled,
+  );
   const landing = new ShardLanding(state, attempts, new ShardMatches(state), admission, peers);
   return { state, landing };
 }

@@ -2,13 +2,16 @@
 import type { ReadyRow } from "../../database/rows.ts";
 import type { LimitsRow, StepRow, VersionRow } from "../../database/definition-rows.ts";
 import { Backlog } from "../../durable-objects/dispatcher/backlog.ts";
+import { Borrowing } from "../../durable-objects/dispatcher/borrowing.ts";
 import { Buckets } from "../../durable-objects/dispatcher/buckets.ts";
 import { leaseOf } from "../../durable-objects/dispatcher/hand-over.ts";
 import type { ReadyTask } from "../../durable-objects/dispatcher/lane.ts";
 import { type Lease, leaseKey } from "../../durable-objects/dispatcher/leases.ts";
+import { Lending } from "../../durable-objects/dispatcher/lending.ts";
 import { LimitBook } from "../../durable-objects/dispatcher/limit-book.ts";
 import { createLimitExpressions } from "../../durable-objects/dispatcher/limit-expressions.ts";
 import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
+import { Ownership } from "../../durable-objects/dispatcher/ownership.ts";
 import { Permits } from "../../durable-objects/dispatcher/permits.ts";
 import { Returns } from "../../durable-objects/dispatcher/returns.ts";
 import {
@@ -51,6 +54,9 @@ export class Scheduling {
   readonly permits = new Permits();
   readonly buckets = new Buckets();
   readonly book = new LimitBook();
+  readonly ownership = new Ownership(0);
+  readonly borrowing = new Borrowing();
+  readonly lending = new Lending();
   readonly shares = new Shares();
   readonly running = new Map<string, Running>();
   now = 0;

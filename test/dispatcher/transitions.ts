@@ -67,6 +67,7 @@ export function readyTask(id: string, action = "a", part: Partial<ReadyTask> = {
     seq: 1,
     bytes: 10,
     expiresAt: Infinity,
+    timeoutMs: 1_000,
     needs: PLAIN,
     ...part,
   };
