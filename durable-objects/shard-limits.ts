@@ -17,7 +17,7 @@ export class ShardLimits {
   /** Runs that are over, and at which workers still are. */
   #leaving = new Set<string>();
   /** Attempts that are to take longer, once what they hold is lent for so long. */
-  #lengthening = new Map<Lease, { ms: number; then: (now: number) => void }>();
+  #lengthening = new Map<Lease, { ms: number; goOn: (now: number) => void }>();
 
   constructor(state: ShardState) {
     this.#state = state;
@@ -113,19 +113,19 @@ export class ShardLimits {
   }
 
   /** Calls back once all that the attempt holds may be held for so long: now, unless some of it is borrowed. */
-  whenHeldFor(lease: Lease, ms: number, now: number, then: (now: number) => void): void {
-    if (this.#isHeldFor(lease, ms, now)) return then(now);
-    this.#lengthening.set(lease, { ms, then });
+  whenHeldFor(lease: Lease, ms: number, now: number, goOn: (now: number) => void): void {
+    if (this.#isHeldFor(lease, ms, now)) return goOn(now);
+    this.#lengthening.set(lease, { ms, goOn });
   }
 
   /** More was lent, or for longer. */
   heedLoans(now: number): void {
-    for (const [lease, { ms, then }] of this.#lengthening) {
+    for (const [lease, { ms, goOn }] of this.#lengthening) {
       const isOver =
         lease.state !== "held" || this.#state.leases.find(lease.task, lease.attempt) !== lease;
       if (!isOver && !this.#isHeldFor(lease, ms, now)) continue;
       this.#lengthening.delete(lease);
-      if (!isOver) then(now);
+      if (!isOver) goOn(now);
     }
   }
 

@@ -5,7 +5,7 @@
 import type { ShardMap } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
 import { shardName } from "./dispatcher/shard-name.ts";
-import type { LoanPeer } from "./shard-loans.ts";
+import type { LoanPeer } from "./shard-loan-calls.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What one shard calls another for. */

@@ -52,11 +52,11 @@ export class ShardState {
   readonly agenda = new Agenda();
   readonly book = new LimitBook();
   readonly borrowing = new Borrowing();
-  readonly buckets = new Buckets();
+  readonly lending: Lending = new Lending((id) => this.buckets.refill(id, Date.now()));
+  readonly buckets: Buckets = new Buckets((id) => this.lending.unitsOut(id));
   readonly committer = new Committer();
   readonly handouts = new Handouts();
   readonly leases = new Leases();
-  readonly lending = new Lending();
   readonly limitExpressions = createLimitExpressions();
   readonly looking = new Paging(MAX_LOOKING, firstLook);
   readonly matching = new Paging(MAX_MATCHING, firstMatches);

@@ -3,10 +3,10 @@
  * object's own SQLite. Written in the same turn as the decision; the platform holds back what the
  * turn sends until the write is durable.
  */
-import type { LoanRecord } from "./dispatcher/borrowing.ts";
+import type { LoanRecord } from "./dispatcher/loan.ts";
 import type { Bucket } from "./dispatcher/buckets.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
-import type { LentRecord } from "./dispatcher/lending.ts";
+import type { LentRecord } from "./dispatcher/lent.ts";
 import type { CountId } from "./dispatcher/permits.ts";
 import type { SessionRecord } from "./dispatcher/roster.ts";
 

@@ -2,80 +2,11 @@
  * What this shard has borrowed of limits that others own: permits that its tasks may hold, and units that they may
  * take. It never uses more than it was lent, nor for longer, whatever becomes of the messages between them.
  */
-import { MIN_LOAN_MS, LOAN_ASK_MAX_MS, LOAN_ASK_MS, UNSPENT_MS } from "./limits.ts";
-import type { LoanGrant } from "./loan-messages.ts";
+import { LOAN_ASK_MAX_MS, LOAN_ASK_MS, UNSPENT_MS } from "./limits.ts";
+import { Loan, type LoanRecord } from "./loan.ts";
+import type { HeldLoan, LoanGrant } from "./loan-messages.ts";
 import type { Need } from "./needs.ts";
 import type { CountId } from "./permits.ts";
-
-/** What outlives the shard's memory. */
-export interface LoanRecord {
-  name: number;
-  /** The change of the tenant's shards that made its owner own it, and the owner's generation. */
-  since: number;
-  generation: number;
-  granted: number;
-  seq: number;
-  until: number;
-  /** Units that are left. */
-  units: number;
-  received: number;
-  back: number;
-  pausedUntil: number;
-  pause?: { until: number; units: number };
-}
-
-export class Loan {
-  readonly id: CountId;
-  record: LoanRecord;
-  /** What waits for it here, or waited last. */
-  need: Need | undefined;
-  /** How long an attempt under it may take, in milliseconds: the longest that waited. */
-  needMs = 0;
-  /** Since when it has been in use, for loans that grow with it. */
-  usedSince: number | undefined;
-  isContended = false;
-  isFull = false;
-  /** There is something that its owner has not been told. */
-  isUntold = false;
-  /** How many of those who wait the owner knows of. */
-  asked = 0;
-  /** When it was last asked for, and is again if no answer comes. */
-  askedAt = 0;
-  askAgainAt = Number.POSITIVE_INFINITY;
-  askWaitMs = LOAN_ASK_MS;
-  /** Since when there have been more permits than are held. */
-  unspentSince: number | undefined;
-  /** How many were held when that was last looked at. */
-  held = 0;
-
-  constructor(id: CountId, record: LoanRecord) {
-    this.id = id;
-    this.record = record;
-  }
-
-  /** How many permits may be held here now. */
-  grantedAt(now: number): number {
-    return this.record.until > now ? this.record.granted : 0;
-  }
-
-  /** How long it is asked for: long enough for what runs under it, and longer the longer it has been in use. */
-  leaseMs(now: number): number {
-    const inUseMs = this.usedSince === undefined ? 0 : now - this.usedSince;
-    return Math.max(MIN_LOAN_MS, 2 * this.needMs, Math.min(2 * inUseMs, 60 * MIN_LOAN_MS));
-  }
-
-  /** When something is to be said of it, if nothing happens before. */
-  dueAt(now: number): number {
-    const { granted, until } = this.record;
-    const isInUse = this.held > 0 && granted > 0 && until > now;
-    // Half of the time that it was lent for: then it is asked to last longer.
-    const renewal = isInUse
-      ? Math.max(until - this.leaseMs(now) / 2, this.askedAt + LOAN_ASK_MS)
-      : Number.POSITIVE_INFINITY;
-    const unspent = (this.unspentSince ?? Number.POSITIVE_INFINITY) + UNSPENT_MS;
-    return Math.min(this.askAgainAt, unspent, renewal);
-  }
-}
 
 export class Borrowing {
   #loans = new Map<CountId, Loan>();
@@ -95,6 +26,7 @@ export class Borrowing {
   restore(id: CountId, record: LoanRecord): void {
     const loan = new Loan(id, record);
     loan.isUntold = true; // whatever the life before was about to say
+    if (loan.units > 0) loan.unitsSince = 0;
     this.#loans.set(id, loan);
     this.#lastName = Math.max(this.#lastName, record.name);
     this.#touched.add(loan);
@@ -114,12 +46,18 @@ export class Borrowing {
   }
 
   #void(loan: Loan, now: number): void {
-    const { units, pausedUntil, pause } = loan.record;
-    loan.record = { ...this.#fresh(now), units, pausedUntil, ...(pause && { pause }) };
+    loan.record = this.#anew(loan, now);
     loan.asked = 0;
     loan.unspentSince = undefined;
     loan.isContended = loan.isFull = false;
     this.#owe(loan);
+  }
+
+  /** The same loan of another owner: units that are left were taken from a bucket, and may be used. */
+  #anew({ record, units }: Loan, now: number): LoanRecord {
+    const { until, pausedUntil, pause } = record;
+    const left = units > 0 && until > now ? { received: units, until } : {};
+    return { ...this.#fresh(now), ...left, pausedUntil, ...(pause && { pause }) };
   }
 
   clear(): CountId[] {
@@ -154,11 +92,12 @@ export class Borrowing {
 
   /** When so many units may be taken, if that is known; undefined: when they have been lent. */
   availableAt(id: CountId, units: number, now: number): number | undefined {
-    const { record } = this.#loans.get(id) ?? {};
-    if (record === undefined) return undefined;
-    if (record.pausedUntil > now) return record.pausedUntil;
+    const loan = this.#loans.get(id);
+    if (loan === undefined) return undefined;
+    const { pausedUntil, until } = loan.record;
+    if (pausedUntil > now) return pausedUntil;
     // Sums of fractions fall short by less than this.
-    return record.units + 1e-9 >= units ? now : undefined;
+    return until > now && loan.units + 1e-9 >= units ? now : undefined;
   }
 
   /** Whether its owner has said that it is full, to one who would rather be cancelled than wait. Once. */
@@ -169,11 +108,13 @@ export class Borrowing {
     return isFull;
   }
 
-  spend(id: CountId, units: number): void {
+  spend(id: CountId, units: number, now: number): void {
     const loan = this.#loans.get(id);
     if (loan === undefined) return;
-    loan.record.units -= units;
+    loan.record.spent += units;
+    loan.unitsSince ??= now;
     this.#changed.add(id);
+    this.#plan(loan, now);
   }
 
   /** So many are held here now: more than before, or fewer. Under contention what was let go of goes back. */
@@ -193,7 +134,7 @@ export class Borrowing {
   /** An attempt has taken `used` units in place of what was reserved for it. */
   refund(id: CountId, units: number, now: number): void {
     const loan = this.#loans.get(id) ?? this.#begin(id, now);
-    loan.record.back += units;
+    loan.record.refunded += units;
     this.#owe(loan);
   }
 
@@ -215,24 +156,19 @@ export class Borrowing {
   #stopUntil(loan: Loan, until: number): void {
     const { record } = loan;
     if (until > record.pausedUntil) record.pausedUntil = until;
-    record.back += record.units;
-    record.units = 0;
+    record.returned += loan.units;
     this.#owe(loan);
   }
 
   /** Keeps no more than is held, of what nobody has used for a while. */
-  settleUnspent(loan: Loan, now: number): boolean {
-    if (loan.unspentSince === undefined || loan.unspentSince + UNSPENT_MS > now) return false;
-    this.#lower(loan, loan.held);
-    loan.unspentSince = undefined;
-    return true;
-  }
-
-  /** Gives units back that nobody waits for. */
-  giveBack(loan: Loan): void {
-    if (loan.record.units <= 0) return;
-    loan.record.back += loan.record.units;
-    loan.record.units = 0;
+  settleUnspent(loan: Loan, now: number): void {
+    if (loan.unspentSince !== undefined && loan.unspentSince + UNSPENT_MS <= now) {
+      this.#lower(loan, loan.held);
+      loan.unspentSince = undefined;
+    }
+    if (loan.unitsSince === undefined || loan.unitsSince + UNSPENT_MS > now) return;
+    loan.record.returned += Math.max(0, loan.units);
+    loan.unitsSince = undefined;
     this.#owe(loan);
   }
 
@@ -268,8 +204,9 @@ export class Borrowing {
     if (grant.seq === record.seq) record.until = Math.max(record.until, grant.until);
     if (grant.given > record.received) {
       loan.askWaitMs = LOAN_ASK_MS;
-      record.units += grant.given - record.received;
       record.received = grant.given;
+      record.until = Math.max(record.until, grant.until);
+      loan.unitsSince ??= now;
     }
     loan.isContended = grant.isContended;
     if (grant.isFull === true) loan.isFull = true;
@@ -277,26 +214,24 @@ export class Borrowing {
       this.#stopUntil(loan, grant.pausedUntil);
     }
     if (record.granted > loan.held) loan.unspentSince ??= now;
-    this.#changed.add(loan.id);
+    this.touch(loan);
     this.#plan(loan, now);
     return loan;
   }
 
-  /** What a shard that has begun to own the key was told: it counts this, and nothing else of ours. */
-  report(id: CountId, count: number, until: number, of: Owner, now: number): LoanRecord {
+  /** What a shard that has begun to own the key is told: it counts this, and nothing else of ours. */
+  report(id: CountId, count: number, until: number, of: Owner, now: number): HeldLoan {
     const loan = this.#loans.get(id) ?? this.#begin(id, now);
     // The same answer again, should the first have been lost.
     const isSame = loan.record.since === of.since && loan.record.generation === of.generation;
-    if (!isSame) {
-      const { units, pausedUntil, pause } = loan.record;
-      loan.record = { ...this.#fresh(now), units, pausedUntil, ...(pause && { pause }), ...of };
-      loan.record.seq = 1;
-    }
-    loan.record.granted = isSame ? Math.min(loan.record.granted, count) : count;
-    loan.record.until = Math.max(loan.record.until, until);
+    if (!isSame) loan.record = { ...this.#anew(loan, now), ...of, seq: 1 };
+    const { record } = loan;
+    record.granted = isSame ? Math.min(record.granted, count) : count;
+    if (count > 0) record.until = Math.max(record.until, until);
     loan.held = count;
     this.touch(loan);
-    return loan.record;
+    const { name, seq, granted, until: ends, received, spent, returned, refunded } = record;
+    return { id, name, seq, granted, until: ends, received, spent, returned, refunded };
   }
 
   /** Its owner could not be asked. */
@@ -331,7 +266,7 @@ export class Borrowing {
   noteAsked(loan: Loan, count: number, now: number): void {
     const isWanted = count > 0;
     loan.asked = count;
-    loan.isUntold = false;
+    loan.isUntold = loan.isQueued = false;
     loan.askedAt = now;
     loan.askAgainAt = isWanted ? now + loan.askWaitMs : Number.POSITIVE_INFINITY;
     if (isWanted) loan.askWaitMs = Math.min(LOAN_ASK_MAX_MS, 2 * loan.askWaitMs);
@@ -380,9 +315,10 @@ export class Borrowing {
       granted: 0,
       seq: 0,
       until: 0,
-      units: 0,
       received: 0,
-      back: 0,
+      spent: 0,
+      returned: 0,
+      refunded: 0,
       pausedUntil: 0,
     };
   }

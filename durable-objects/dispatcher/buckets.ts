@@ -18,12 +18,18 @@ export interface Bucket {
 }
 
 export class Buckets {
+  #unitsOut: (id: CountId) => number;
   #buckets = new Map<CountId, Bucket>();
   #changed = new Set<CountId>();
   /** How many the last pruning has left. */
   #kept = 0;
   /** Buckets that are not known were empty then: what was in them is lost. */
   #emptyAt: number | undefined;
+
+  /** @param unitsOut Units that are lent, and may be taken elsewhere at any time: a bucket holds as many less. */
+  constructor(unitsOut: (id: CountId) => number = () => 0) {
+    this.#unitsOut = unitsOut;
+  }
 
   /** As an earlier life has left it. */
   restore(id: CountId, bucket: Bucket): void {
@@ -118,6 +124,12 @@ export class Buckets {
     this.#keep(id, bucket);
   }
 
+  /** Units that were lent are about to be fewer: until now the bucket had no room for them. */
+  refill(id: CountId, now: number): void {
+    const known = this.#buckets.get(id);
+    if (known) this.#keep(id, this.#filled(id, known.windows, now));
+  }
+
   /** Those that have changed since this was last asked. */
   takeChanged(): [CountId, Bucket][] {
     if (this.#changed.size === 0) return [];
@@ -138,7 +150,7 @@ export class Buckets {
   prune(now: number): CountId[] {
     const gone: CountId[] = [];
     for (const [id, bucket] of this.#buckets) {
-      if (!isFull(filled(bucket, bucket.windows, now), now)) continue;
+      if (!isFull(this.#filled(id, bucket.windows, now), now)) continue;
       gone.push(id);
       this.#buckets.delete(id);
     }
@@ -153,9 +165,11 @@ export class Buckets {
 
   #filled(id: CountId, windows: readonly RateWindow[], now: number): Bucket {
     const known = this.#buckets.get(id);
-    if (known) return filled(known, windows, now);
+    const unitsOut = this.#unitsOut(id);
+    if (known) return filled(known, windows, now, unitsOut);
     const levels = windows.map((window) => (this.#emptyAt === undefined ? capacityOf(window) : 0));
-    return filled({ windows, levels, at: this.#emptyAt ?? now, pausedUntil: 0 }, windows, now);
+    const fresh = { windows, levels, at: this.#emptyAt ?? now, pausedUntil: 0 };
+    return filled(fresh, windows, now, unitsOut);
   }
 }
 
@@ -173,12 +187,13 @@ function filled(
   { windows: before, levels, at, pausedUntil }: Bucket,
   windows: readonly RateWindow[],
   now: number,
+  unitsOut = 0,
 ): Bucket {
   const passedMs = Math.max(0, now - at);
   return {
     windows,
     levels: windows.map((window) => {
-      const capacity = capacityOf(window);
+      const capacity = capacityOf(window) - unitsOut;
       const known = levels[before.findIndex(({ perMs }) => perMs === window.perMs)];
       if (known === undefined) return capacity;
       return Math.min(capacity, known + (passedMs * window.units) / window.perMs);

@@ -3,108 +3,10 @@
  * shard that has it; units that are lent have left their bucket. Shards that want more stand in the same lines
  * as the tasks that are here, each as a lane of its own.
  */
-import { Lane, type ReadyTask } from "./lane.ts";
-import { LOAN_MARGIN_MS, MIN_LOAN_MS } from "./limits.ts";
-import type { LoanAsk, LoanGrant, LoanName } from "./loan-messages.ts";
-import type { Need } from "./needs.ts";
-import { type CountId, type Holder, partsOf, type Permits } from "./permits.ts";
+import { endOf, Lent, type LentRecord, type LoanLane } from "./lent.ts";
+import type { HeldLoan, LoanAsk, LoanGrant, LoanName } from "./loan-messages.ts";
+import type { CountId, Holder, Permits } from "./permits.ts";
 import type { Turns } from "./turns.ts";
-
-/** What outlives the shard's memory. */
-export interface LentRecord {
-  id: CountId;
-  shard: number;
-  /** Of the other shard; and the change of the tenant's shards that made this one own the key. */
-  generation: number;
-  since: number;
-  name: number;
-  seq: number;
-  granted: number;
-  until: number;
-  given: number;
-  back: number;
-}
-
-/** The tasks of another shard that wait for a key, as far as it has told of them. */
-export class LoanLane extends Lane {
-  readonly lent: Lent;
-  /** Units that each takes. */
-  waiting: number[] = [];
-  leaseMs = 0;
-  #first: ReadyTask;
-
-  constructor(lent: Lent, number: number) {
-    super("", number);
-    this.lent = lent;
-    this.#first = standIn(lent.record.id);
-  }
-
-  /** What they wait for, with what the first of them takes. */
-  get need(): Need | undefined {
-    return this.waiting.length > 0 ? this.#first.needs.needs[0] : undefined;
-  }
-
-  override get length(): number {
-    return this.waiting.length;
-  }
-
-  override get next(): ReadyTask | undefined {
-    return this.waiting.length > 0 ? this.#first : undefined;
-  }
-
-  override get isForgettable(): boolean {
-    return false;
-  }
-
-  set(ask: LoanAsk, now: number): void {
-    const [units = 1] = ask.waiting;
-    this.waiting = ask.waiting;
-    this.leaseMs = ask.leaseMs;
-    this.#first = { ...standIn(ask.id, ask, units), queuedAt: now };
-    if (this.standing !== "idle") return;
-    this.priority = ask.priority;
-    this.weight = ask.weight;
-  }
-
-  /** One of them has what it waited for. */
-  serve(): void {
-    this.waiting = this.waiting.slice(1);
-    const [need] = this.#first.needs.needs;
-    const [units] = this.waiting;
-    if (need !== undefined && units !== undefined) need.units = units;
-  }
-}
-
-export class Lent {
-  readonly record: LentRecord;
-  readonly line: LoanLane;
-  /** As permits know them, the first to be lent first. */
-  readonly holders: Holder[] = [];
-  /** The call that last spoke of it, and when that came. */
-  at = 0;
-  heardAt = 0;
-  isToldContended = false;
-  isFull = false;
-  evict = 0;
-  #lastHolder = 0;
-
-  constructor(record: LentRecord, lineNumber: number) {
-    this.record = record;
-    this.line = new LoanLane(this, lineNumber);
-  }
-
-  newHolder(): Holder {
-    const { shard, generation } = this.record;
-    return `${LENT}${shard}/${generation}/${this.#lastHolder++}`;
-  }
-}
-
-const LENT = "shard ";
-
-/** Whether a permit is lent to another shard. */
-export function isLentTo(holder: Holder): number | undefined {
-  return holder.startsWith(LENT) ? Number.parseInt(holder.slice(LENT.length), 10) : undefined;
-}
 
 export class Lending {
   #lent = new Map<string, Lent>();
@@ -118,6 +20,12 @@ export class Lending {
   isClosed = false;
   /** Something waits for that to be known. */
   isWanted = false;
+  #unitsChange: (id: CountId) => void;
+
+  /** @param unitsChange Called before fewer units of a key are lent. */
+  constructor(unitsChange: (id: CountId) => void = () => {}) {
+    this.#unitsChange = unitsChange;
+  }
 
   get size(): number {
     return this.#lent.size;
@@ -138,7 +46,7 @@ export class Lending {
     if (lent?.record.name === name && lent.record.seq === seq) this.#release(lent, 0, permits);
   }
 
-  /** A shard has said what it keeps, and what it waits for. */
+  /** A shard has said what it keeps, and what it waits for. Also how many units have come back with that. */
   hear(
     ask: LoanAsk,
     {
@@ -149,56 +57,72 @@ export class Lending {
     }: { from: number; generation: number; at: number; since: number },
     permits: Permits,
     now: number,
-  ): { lent: Lent; refunded: number } | undefined {
+  ): { lent: Lent; units: number } | undefined {
     const key = keyOf(from, generation, ask.id);
+    this.#unitsChange(ask.id);
     let lent = this.#lent.get(key);
     if (lent !== undefined && (lent.record.name > ask.name || lent.at >= at)) return undefined;
     // A loan that its shard has begun anew: of the one before it keeps nothing.
     if (lent !== undefined && lent.record.name < ask.name) this.#release(lent, 0, permits);
     if (lent === undefined || lent.record.name < ask.name) {
-      const { id, name, received: given, back } = ask;
+      const { id, name, received: given, spent, returned, refunded } = ask;
       // What it thinks it may keep is no more: say so.
       const seq = ask.keep > 0 ? ask.seq + 1 : ask.seq;
       const fresh = { id, shard: from, generation, since, name, seq, granted: 0, until: 0 };
-      if (lent === undefined) lent = this.#add({ ...fresh, given, back });
-      else Object.assign(lent.record, { ...fresh, given, back });
+      const units = { given, spent, returned, refunded };
+      if (lent === undefined) lent = this.#add({ ...fresh, ...units });
+      else Object.assign(lent.record, { ...fresh, ...units });
     }
     lent.at = at;
     lent.heardAt = now;
     const { record, line } = lent;
     if (ask.seq === record.seq && ask.keep < record.granted) this.#release(lent, ask.keep, permits);
-    const refunded = ask.back - record.back;
-    record.back = ask.back;
+    const units = ask.returned - record.returned + ask.refunded - record.refunded;
+    const { spent, returned, refunded } = ask;
+    Object.assign(record, { spent, returned, refunded });
     if (record.granted > 0) this.#prolong(lent, now + ask.leaseMs);
     line.set(ask, now);
     this.#note(lent);
-    return { lent, refunded };
+    return { lent, units };
   }
 
   /** A shard has said what it holds of a key that is counted here from now on. */
   install(
-    held: Pick<LentRecord, "id" | "name" | "seq" | "until"> & { count: number },
-    { from, generation, since }: { from: number; generation: number; since: number },
+    { granted, received: given, ...held }: HeldLoan,
+    { from: shard, generation, since }: { from: number; generation: number; since: number },
     permits: Permits,
   ): void {
-    const { id, name, seq, until, count } = held;
-    const known = this.#lent.get(keyOf(from, generation, id));
-    const record = { id, shard: from, generation, since, name, seq, until, granted: 0 };
-    const lent = known ?? this.#add({ ...record, given: 0, back: 0 });
-    if (known !== undefined) this.#release(lent, 0, permits);
+    const record = { ...held, shard, generation, since, given, granted: 0 };
+    const known = this.#lent.get(keyOf(shard, generation, held.id));
+    if (known !== undefined) this.#release(known, 0, permits);
+    const lent = known ?? this.#add(record);
     Object.assign(lent.record, record);
-    this.#count(lent, count, permits);
+    this.#count(lent, granted, permits);
     this.#note(lent);
   }
 
-  /** One of those who wait at another shard gets what it needs. */
-  lend({ lent, leaseMs, need }: LoanLane, isCounted: boolean, permits: Permits, now: number): void {
-    const { record } = lent;
-    if (isCounted) {
-      record.seq++;
-      this.#count(lent, 1, permits);
+  /** Units of a key that have left its bucket, and may not have been taken yet. */
+  unitsOut(id: CountId): number {
+    let units = 0;
+    for (const { record } of this.#ofKey.get(id) ?? []) {
+      units += Math.max(0, record.given - record.spent - record.returned);
     }
-    record.given += need?.units ?? 0;
+    return units;
+  }
+
+  /** One of those who wait at another shard gets what it needs. */
+  lend(
+    { lent, leaseMs }: LoanLane,
+    { permits: count, units }: { permits: number; units: number },
+    permits: Permits,
+    now: number,
+  ): void {
+    const { record } = lent;
+    if (count > 0) {
+      record.seq++;
+      this.#count(lent, count, permits);
+    }
+    record.given += units;
     this.#prolong(lent, now + leaseMs);
     lent.line.serve();
     this.#note(lent);
@@ -319,6 +243,7 @@ export class Lending {
 
   #end(lent: Lent, permits: Permits, turns: Turns): void {
     this.#release(lent, 0, permits);
+    this.#unitsChange(lent.record.id);
     lent.line.waiting = [];
     turns.remove(lent.line);
     const { id, shard, generation } = lent.record;
@@ -338,48 +263,6 @@ export class Lending {
   }
 }
 
-/** When what is lent must have come back, and whoever waits must have asked again. */
-function endOf({ record, heardAt }: Lent): number {
-  return Math.max(record.until + LOAN_MARGIN_MS, heardAt + MIN_LOAN_MS);
-}
-
 function keyOf(shard: number, generation: number, id: CountId): string {
   return `${shard}/${generation} ${id}`;
-}
-
-/** What stands in a line for tasks of another shard. */
-function standIn(id: CountId, ask?: LoanAsk, units = 1): ReadyTask {
-  const { limit, key } = partsOf(id);
-  const { strategy = "queue", priority = 0, weight = 1 } = ask ?? {};
-  const need: Need = { limit, key, id, isOfRun: false, units, strategy, own: ask?.own };
-  return {
-    id: "",
-    run: "",
-    version: "",
-    step: 0,
-    attempt: 1,
-    queuedAt: 0,
-    input: null,
-    metadata: {},
-    parents: {},
-    action: "",
-    kind: "step",
-    seq: 0,
-    bytes: 0,
-    expiresAt: Number.POSITIVE_INFINITY,
-    timeoutMs: 0,
-    needs: {
-      lane: 0,
-      needs: [need],
-      placing: {
-        slots: 0,
-        labels: undefined,
-        sticky: undefined,
-        pinnedTo: undefined,
-        worker: undefined,
-      },
-      priority,
-      weight,
-    },
-  };
 }

@@ -35,9 +35,11 @@ export interface LoanAsk {
   waiting: number[];
   /** How long what is lent may be used, in milliseconds. */
   leaseMs: number;
-  /** Units since the loan began: received, and given back; less than nothing was given back when more was used. */
+  /** Units since the loan began: lent, taken by attempts, given back unused, and refunded by what was taken. */
   received: number;
-  back: number;
+  spent: number;
+  returned: number;
+  refunded: number;
   /** A worker was refused so many units, until then. */
   pause?: { until: number; units: number };
   /** The bound, of a limit that no name is stored of. */
@@ -81,9 +83,16 @@ export interface LendCall extends PeerHeader {
   grants: LoanGrant[];
 }
 
+/** A loan as its shard tells a new owner of it. */
+export type HeldLoan = LoanName &
+  Pick<LoanAsk, "received" | "spent" | "returned" | "refunded"> & {
+    granted: number;
+    until: number;
+  };
+
 /** What a shard holds of keys that another has begun to own. */
 export interface HeldReport {
-  held: { id: CountId; name: number; seq: number; count: number; until: number }[];
+  held: HeldLoan[];
   /** Buckets that it had when the keys were its own. */
   buckets: { id: CountId; bucket: Bucket }[];
   unknownUntil: number;

@@ -8,7 +8,8 @@ import type { Buckets } from "./buckets.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
 import { type Lease, leaseKey } from "./leases.ts";
 import type { Borrowing } from "./borrowing.ts";
-import { type Lending, LoanLane } from "./lending.ts";
+import type { Lending } from "./lending.ts";
+import { LoanLane } from "./lent.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { boundOf, laneOf, type Need } from "./needs.ts";
 import { type Obstacle, obstacleElsewhere, obstacleHere } from "./obstacles.ts";
@@ -150,7 +151,9 @@ function serveShard(
   if (obstacle === undefined) {
     if (bound?.rate !== undefined) buckets.take(need.id, bound.rate, need.units, now);
     const cost = bound?.rate === undefined ? 1 : costOfUnits([{ ...need, rate: bound.rate }]);
-    lending.lend(lane, bound?.concurrency !== undefined, permits, now);
+    const isCounted = bound?.concurrency !== undefined;
+    const units = bound?.rate === undefined ? 0 : need.units;
+    lending.lend(lane, { permits: isCounted ? 1 : 0, units }, permits, now);
     return turns.pay(lane, cost);
   }
   if (obstacle.isFull && need.strategy === "cancel-newest") {
@@ -231,7 +234,7 @@ function take(
     const isOwn = ownership.isOwn(need.id);
     if (bound.rate !== undefined) {
       if (isOwn) buckets.take(need.id, bound.rate, need.units, now);
-      else borrowing.spend(need.id, need.units);
+      else borrowing.spend(need.id, need.units, now);
     }
     if (bound.concurrency === undefined && !need.isOfRun) continue;
     // Of a run's rate as well: what it has paid once, it need not pay again.

@@ -1,0 +1,409 @@
+/**
+ * Several shards of one tenant without Postgres and workers: tasks come, start and end, messages between shards
+ * are late, lost and repeated, shards lose their memory or their storage, and their number changes. Who is at
+ * work is known from the workers' side.
+ */
+import { vi } from "vitest";
+import type { VersionRow } from "../../database/definition-rows.ts";
+import type { Lease } from "../../durable-objects/dispatcher/leases.ts";
+import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
+
+import { ShardAttempts } from "../../durable-objects/shard-attempts.ts";
+import { ShardLoans } from "../../durable-objects/shard-loans.ts";
+import { type Peer, ShardPeers } from "../../durable-objects/shard-peers.ts";
+import { ShardState } from "../../durable-objects/shard-state.ts";
+import type { LimitUse } from "../../protocol/limit-bodies.ts";
+import { newRunId, runIdOf, taskId } from "../../protocol/ids.ts";
+import { type ShardMap, shardNumbers } from "../../protocol/shard-map.ts";
+import { createLogger } from "../../telemetry/log.ts";
+import { ObjectDisk, ObjectStorage } from "../simulation/object-storage.ts";
+import type { Random } from "../simulation/random.ts";
+import { readyTask, sessionRecord } from "./transitions.ts";
+
+/** What an attempt may take, in milliseconds. */
+export const TIMEOUT_MS = 20_000;
+
+export interface Trouble {
+  /** How likely it is that a message, or its answer, is lost, comes again, or is late. */
+  lost: number;
+  repeated: number;
+  lateMs: number;
+}
+
+export const NO_TROUBLE: Trouble = { lost: 0, repeated: 0, lateMs: 5 };
+
+interface Shard {
+  number: number;
+  disk: ObjectDisk;
+  state: ShardState;
+  attempts: ShardAttempts;
+  loans: ShardLoans;
+  isRecovered: boolean;
+  epoch: number;
+  /** Rises with every life: what was for an older one is lost. */
+  life: number;
+  armedAt: number;
+}
+
+/** An attempt in a worker's hands. */
+export interface Working {
+  shard: number;
+  task: string;
+  attempt: number;
+  run: string;
+  key: string;
+  units: number;
+  since: number;
+  /** Its worker stops it by then. */
+  until: number;
+}
+
+export interface Take {
+  key: string;
+  units: number;
+  at: number;
+}
+
+export class Shards {
+  now = 1_000_000;
+  trouble: Trouble;
+  map: ShardMap = { version: 1, since: 1, count: 1, draining: [] };
+  readonly shards = new Map<number, Shard>();
+  readonly working = new Map<string, Working>();
+  readonly taken: Take[] = [];
+  /** Tasks that have not ended: where they are, and what they ask for. */
+  readonly open = new Map<string, { shard: number; attempt: number; key: string; units: number }>();
+  #events: { at: number; order: number; run: () => void }[] = [];
+  #order = 0;
+  #random: Random;
+  #version: VersionRow;
+
+  constructor(random: Random, trouble: Trouble, limits: LimitUse[], ofRun: LimitUse[] = []) {
+    this.#random = random;
+    this.trouble = trouble;
+    const step = { name: "step", action: "a", kind: "step" as const, isRoot: true, children: [] };
+    this.#version = {
+      id: "version",
+      workflow: "flow",
+      workflowId: "flow",
+      number: 1,
+      steps: [{ ...step, timeoutMs: TIMEOUT_MS, dispatch: { limits } }],
+      ...(ofRun.length > 0 && { dispatch: { limits: ofRun } }),
+    };
+    vi.setSystemTime(this.now);
+    this.#begin(0, new ObjectDisk(), 0, 0);
+  }
+
+  /** Other shards from now on; each learns of it when it is told, or from another. */
+  reshard(count: number): void {
+    const all = new Set([...shardNumbers(this.map), ...this.shards.keys()]);
+    const version = this.map.version + 1;
+    const draining = [...all].filter((number) => number >= count);
+    this.map = { version, since: version, count, draining };
+    this.#trace("reshard", this.map);
+    for (const number of shardNumbers(this.map)) {
+      if (!this.shards.has(number)) this.#begin(number, new ObjectDisk(), 0, 0);
+      this.#later(this.#random.between(0, this.trouble.lateMs * 4), () => {
+        const shard = this.shards.get(number);
+        if (shard?.isRecovered === true) this.#heed(shard);
+      });
+    }
+  }
+
+  /** A task becomes ready at one of the shards. */
+  arrive(number: number, key: string, units = 1): void {
+    const task = taskId(newRunId(this.now), 0);
+    this.open.set(task, { shard: number, attempt: 1, key, units });
+    const shard = this.shards.get(number);
+    if (shard?.isRecovered === true) this.#admit(shard, task);
+  }
+
+  /** A worker has done what it was given; its run is over. */
+  end(working: Working): void {
+    this.#trace(`${working.shard} ends`, working.task, working.key);
+    this.#stop(working);
+    // An attempt that was written off: what it has done comes too late.
+    if (this.open.get(working.task)?.attempt !== working.attempt) return;
+    this.open.delete(working.task);
+    const shard = this.shards.get(working.shard);
+    const lease = shard?.state.leases.find(working.task, working.attempt);
+    if (shard === undefined || lease === undefined) return;
+    this.#endLease(shard, lease);
+    this.#settle(shard);
+  }
+
+  settleUnits(working: Working, used: number): void {
+    const shard = this.shards.get(working.shard);
+    const lease = shard?.state.leases.find(working.task, working.attempt);
+    const [reserve] = lease?.reserved ?? [];
+    if (shard === undefined || lease === undefined || reserve === undefined) return;
+    shard.attempts.limits.settle(lease, reserve.limit, used, this.now);
+    this.#settle(shard);
+  }
+
+  pauseKey(working: Working, forMs: number): void {
+    const shard = this.shards.get(working.shard);
+    const lease = shard?.state.leases.find(working.task, working.attempt);
+    if (shard === undefined || lease === undefined) return;
+    shard.attempts.limits.pause(lease, undefined, this.now + forMs, this.now);
+    this.#settle(shard);
+  }
+
+  /** The shard loses its memory; also its storage. */
+  crash(number: number, losesStorage: boolean): void {
+    const shard = this.shards.get(number);
+    if (shard === undefined) return;
+    if (losesStorage) shard.disk.forget();
+    this.#trace(`crash ${number}`, String(losesStorage));
+    this.#begin(number, losesStorage ? new ObjectDisk() : shard.disk, shard.epoch, shard.life);
+  }
+
+  /** Lets time pass, and everything happen that is due. */
+  async pass(ms: number): Promise<void> {
+    const end = this.now + ms;
+    for (;;) {
+      const next = this.#next();
+      if (next === undefined || next.at > end) break;
+      this.now = Math.max(this.now, next.at);
+      vi.setSystemTime(this.now);
+      next.run();
+      await settled();
+    }
+    this.now = end;
+    vi.setSystemTime(end);
+  }
+
+  /** How many attempts hold each key of a limit at this moment. */
+  held(): Map<string, number> {
+    const held = new Map<string, number>();
+    for (const { key } of this.working.values()) held.set(key, (held.get(key) ?? 0) + 1);
+    return held;
+  }
+
+  #next(): { at: number; run: () => void } | undefined {
+    let soonest: Shard | undefined;
+    for (const shard of this.shards.values()) {
+      if (soonest === undefined || shard.armedAt < soonest.armedAt) soonest = shard;
+    }
+    const [event] = this.#events;
+    const alarm = soonest?.armedAt ?? Number.POSITIVE_INFINITY;
+    if (event !== undefined && event.at <= alarm) {
+      const { at, run } = event;
+      const take = (): void => {
+        this.#events.splice(this.#events.indexOf(event), 1);
+        run();
+      };
+      return { at, run: take };
+    }
+    if (soonest === undefined || !Number.isFinite(alarm)) return undefined;
+    const shard = soonest;
+    const { life } = shard;
+    return {
+      at: alarm,
+      run: () => {
+        if (shard.life !== life) return;
+        shard.armedAt = Number.POSITIVE_INFINITY;
+        shard.attempts.enforceDeadlines(this.now, () => this.now);
+        this.#settle(shard);
+      },
+    };
+  }
+
+  #later(ms: number, run: () => void): void {
+    const event = { at: this.now + ms, order: this.#order++, run };
+    const index = this.#events.findIndex(({ at }) => at > event.at);
+    this.#events.splice(index < 0 ? this.#events.length : index, 0, event);
+  }
+
+  #begin(number: number, disk: ObjectDisk, epoch: number, life: number): void {
+    const storage = new ObjectStorage(disk, (write) => write());
+    const log = createLogger({ shard: number }, process.env["LOG"] ?? "error");
+    const state = new ShardState(
+      { tenant: "tenant", shard: number },
+      storage as unknown as DurableObjectStorage,
+      log,
+    );
+    const attempts = new ShardAttempts(state);
+    const peers = new ShardPeers(
+      state,
+      { DISPATCHER: { getByName: (name) => this.#peer(shard, Number(name.split("/")[1])) } },
+      () => shard.loans.heedOwnership(this.now),
+    );
+    const loans = new ShardLoans(state, attempts, peers, {
+      settle: () => this.#settle(shard),
+      arm: (at) => void (shard.armedAt = Math.min(shard.armedAt, Math.max(at, this.now + 1))),
+      isRecovered: () => shard.isRecovered,
+    });
+    const shard: Shard = {
+      number,
+      disk,
+      state,
+      attempts,
+      loans,
+      isRecovered: false,
+      epoch,
+      life: life + 1,
+      armedAt: Number.POSITIVE_INFINITY,
+    };
+    Object.assign(shard, { peers });
+    this.shards.set(number, shard);
+    this.#later(this.#random.between(1, 50), () => this.#recover(shard, peers));
+  }
+
+  /** What the first commit of a life is told, from Postgres. */
+  #recover(shard: Shard, peers: ShardPeers): void {
+    if (this.shards.get(shard.number) !== shard) return;
+    const { state, attempts, loans } = shard;
+    state.versions.add([this.#version]);
+    state.book.replace({ version: 1, limits: [] });
+    state.roster.join(sessionRecord("session", { actions: ["a"], slots: 10_000 }));
+    const known = state.storage.readEpoch();
+    const isTrusted = shard.epoch === 0 || known === shard.epoch;
+    state.storage.writeEpoch(++shard.epoch);
+    peers.heed(structuredClone(this.map));
+    loans.recover(isTrusted, shard.epoch, this.now);
+    const reply = { limits: { version: 1, limits: [] }, over: [] };
+    const unknown = isTrusted ? {} : { holding: [], unknownMs: TIMEOUT_MS };
+    attempts.limits.recover({ ...reply, ...unknown } as never, this.now);
+    shard.isRecovered = true;
+    for (const [task, open] of this.open) {
+      if (open.shard !== shard.number || state.leases.ofTask(task) !== undefined) continue;
+      // It may be at work, and nobody knows: it is written off, and another attempt follows.
+      if (this.working.has(task) || !isTrusted) open.attempt++;
+      this.#admit(shard, task);
+    }
+    this.#settle(shard);
+  }
+
+  #heed(shard: Shard & { peers?: ShardPeers }): void {
+    shard.peers?.heed(structuredClone(this.map));
+    this.#settle(shard);
+  }
+
+  #admit({ state, isRecovered }: Shard, task: string): void {
+    const open = this.open.get(task);
+    const [step] = this.#version.steps;
+    if (open === undefined || step === undefined || !isRecovered) return;
+    const run = runIdOf(task);
+    const data = { input: { k: open.key, u: open.units }, metadata: {}, parents: {} };
+    const found = needsOf(data, this.#version, step, state.book, state.limitExpressions, (id) =>
+      state.permits.has(id, run),
+    );
+    if (!found.ok) throw new Error(found.message);
+    const of = { run, attempt: open.attempt, queuedAt: this.now, timeoutMs: TIMEOUT_MS };
+    const lane = state.window.add(readyTask(task, "a", { ...data, ...of, needs: found.needs }));
+    if (lane) state.turns.join(lane);
+    const shard = this.shards.get(open.shard);
+    if (shard) this.#settle(shard);
+  }
+
+  #settle(shard: Shard): void {
+    if (this.shards.get(shard.number) !== shard || !shard.isRecovered) return;
+    const { state, attempts, loans } = shard;
+    const due = attempts.dispatch(this.now);
+    loans.settle(this.now);
+    for (const [, frames] of state.outbox.take()) {
+      for (const frame of frames) {
+        if (frame.type === "task") this.#work(shard, frame.task, frame.attempt);
+        else if (frame.type === "cancel") this.#let(shard, frame.task, frame.attempt);
+      }
+    }
+    const nextAlarm = Math.min(due, loans.nextDue, state.turns.nextOpening());
+    const next = Math.min(nextAlarm, state.returns.nextOpening, state.leases.nextDue());
+    shard.armedAt = Math.min(shard.armedAt, Math.max(next, this.now + 1));
+  }
+
+  #work(shard: Shard, task: string, attempt: number): void {
+    const open = this.open.get(task);
+    const lease = shard.state.leases.find(task, attempt);
+    if (lease) lease.isReceived = lease.isStartRecorded = true;
+    if (open === undefined) throw new Error(`${task} starts, and has ended`);
+    const { key, units } = open;
+    this.#trace(`${shard.number} starts`, task, key);
+    this.taken.push({ key, units, at: this.now });
+    const until = this.now + TIMEOUT_MS;
+    const of = { shard: shard.number, run: runIdOf(task), since: this.now, until };
+    const working = { task, attempt, key, units, ...of };
+    this.working.set(`${task}/${attempt}`, working);
+    this.#later(TIMEOUT_MS, () => this.#stop(working));
+  }
+
+  /** Its worker has stopped an attempt because its shard wants it to. */
+  #let(shard: Shard, task: string, attempt: number): void {
+    const working = this.working.get(`${task}/${attempt}`);
+    if (working) this.#stop(working);
+    const lease = shard.state.leases.find(task, attempt);
+    if (lease === undefined) return;
+    this.#endLease(shard, lease);
+    const open = this.open.get(task);
+    if (open === undefined) return;
+    open.attempt = Math.max(open.attempt, attempt + 1);
+    this.#admit(shard, task);
+  }
+
+  #stop({ task, attempt }: Working): void {
+    this.working.delete(`${task}/${attempt}`);
+  }
+
+  #endLease({ state, attempts }: Shard, lease: Lease): void {
+    lease.state = "ending";
+    attempts.endAll([lease]);
+    attempts.endRuns([lease.run]);
+    state.handouts.end(lease.task);
+    state.committer.takeBatch(true); // nobody commits here
+  }
+
+  #trace(...said: unknown[]): void {
+    if (process.env["TRACE"] === undefined) return;
+    console.log(
+      this.now,
+      ...said.map((each) => (typeof each === "string" ? each : JSON.stringify(each))),
+    );
+  }
+
+  /** A stub of a shard: what is said by it is cloned, late, and may be lost or come twice. */
+  #peer(from: Shard, to: number): Peer {
+    const { life } = from;
+    const call = (method: string, parameter: unknown): Promise<unknown> => {
+      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+      const lose = (): void => {
+        if (from.life === life && this.shards.get(from.number) === from) {
+          reject(new Error(`shard ${to} did not answer`));
+        }
+      };
+      const deliver = (answered: (answer: unknown) => void): void => {
+        const target = this.shards.get(to);
+        if (target === undefined) return this.#later(5, lose);
+        const hear = target.loans as unknown as Record<string, (call: unknown) => unknown>;
+        const answer: unknown = structuredClone(hear[method]?.(structuredClone(parameter)));
+        this.#trace(`${from.number} -> ${to} ${method}`, parameter, answer);
+        answered(answer);
+      };
+      const trouble = this.trouble;
+      this.#later(this.#random.skewed(1, trouble.lateMs), () => {
+        if (this.#random.chance(trouble.lost)) return this.#later(10, lose);
+        deliver((answer) => {
+          this.#later(this.#random.skewed(1, trouble.lateMs), () => {
+            if (this.#random.chance(trouble.lost)) return lose();
+            // A life that has ended hears nothing.
+            if (this.shards.get(from.number) === from) resolve(answer);
+          });
+        });
+        if (!this.#random.chance(trouble.repeated)) return;
+        this.#later(this.#random.between(1, trouble.lateMs * 50), () => deliver(() => {}));
+      });
+      return promise;
+    };
+    return {
+      nudge: () => Promise.resolve(),
+      hearBorrow: (parameter) => call("hearBorrow", parameter) as never,
+      hearLend: (parameter) => call("hearLend", parameter) as never,
+      hearGather: (parameter) => call("hearGather", parameter) as never,
+    };
+  }
+}
+
+/** All that follows from an event without time passing. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 30; turn++) await Promise.resolve();
+}
