@@ -121,15 +121,15 @@ export class World {
   }
 
   /** A worker that has said hello and been welcomed. */
-  async connectWorker(options: FakeWorkerOptions): Promise<FakeWorker> {
-    const worker = await this.openSocket();
+  async connectWorker(options: FakeWorkerOptions, shard = 0): Promise<FakeWorker> {
+    const worker = await this.openSocket({}, shard);
     await worker.hello(options);
     return worker;
   }
 
   /** A socket on which nothing has been said. */
-  async openSocket(headers: Record<string, string> = {}): Promise<FakeWorker> {
-    const response = await exports.default.fetch(`${API}/shards/0/session`, {
+  async openSocket(headers: Record<string, string> = {}, shard = 0): Promise<FakeWorker> {
+    const response = await exports.default.fetch(`${API}/shards/${shard}/session`, {
       headers: { upgrade: "websocket", authorization: `Bearer ${this.token}`, ...headers },
     });
     const worker = new FakeWorker(response);
