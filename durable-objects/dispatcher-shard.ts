@@ -37,6 +37,7 @@ import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
 import { ShardAdmission } from "./shard-admission.ts";
 import { ShardAttempts } from "./shard-attempts.ts";
+import { ShardClosing } from "./shard-closing.ts";
 import { ShardCommits } from "./shard-commits.ts";
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
@@ -74,6 +75,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #database: ShardDatabase;
   #peers: ShardPeers;
   #loans: ShardLoans;
+  #closing: ShardClosing;
   #armedAt: number | undefined;
 
   constructor(context: DurableObjectState, env: ShardEnvironment) {
@@ -88,7 +90,11 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
-    this.#peers = new ShardPeers(this.#state, env, () => this.#loans.heedOwnership(Date.now()));
+    this.#peers = new ShardPeers(this.#state, env, (map) => {
+      this.#loans.heedOwnership(Date.now());
+      this.#closing.announce(map);
+    });
+    this.#closing = new ShardClosing(this.#state, this.#sessions, this.#peers, this.#database);
     this.#loans = new ShardLoans(this.#state, this.#attempts, this.#peers, {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
@@ -252,6 +258,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** The tenant's shards are these now. */
   heedShards(map: ShardMap): void {
     this.#peers.heed(map);
+    if (this.#closing.isDraining) this.#commits.wantAnotherLook(); // after it, it may have nothing left
     this.#settle();
   }
 
@@ -383,8 +390,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     if (usedAt === undefined || usedAt + IDLE_CONNECTION_MS > now) return;
     this.#commits.pump(true);
     if (!this.#commits.isIdle) return;
-    this.#database.closeAll();
     this.#attempts.limits.prune(now);
+    if (this.#closing.begin(now, () => this.#settle())) return;
+    this.#database.closeAll();
     this.#commits.rest();
   }
 

@@ -13,10 +13,11 @@ import {
   PROTOCOL_VERSION,
   RESUME_GRACE_MS,
   type ShardFrame,
+  type ShardsFrame,
   type TaskFrame,
   type WorkerFrame,
 } from "../protocol/session.ts";
-import { readMessage } from "./dispatcher/frames.ts";
+import { readMessage, shardsFrame } from "./dispatcher/frames.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
 import type { Labels, Session } from "./dispatcher/roster.ts";
@@ -67,6 +68,11 @@ export class ShardSessions {
   accept(socket: WebSocket): void {
     this.#context.acceptWebSocket(socket);
     socket.serializeAttachment({ connectedAt: Date.now() } satisfies Attachment);
+  }
+
+  /** Tells every worker that is connected which shards there are. Sent with what else is said in this turn. */
+  announce(frame: ShardsFrame): void {
+    for (const session of this.#sockets.keys()) this.#state.outbox.add(session, frame);
   }
 
   /** When a session was last heard of, in milliseconds since 1970. */
@@ -234,6 +240,8 @@ export class ShardSessions {
       resumed,
       stale,
     });
+    // They may have changed since it asked which there are.
+    if (this.#state.map.version > 1) outbox.add(session.id, shardsFrame(this.#state.map));
     // Its handlers may be at them: what they hold is free when it says so, as after any other cancel.
     for (const lease of stopping) this.#attempts.askAgainToStop(lease, connectedAt);
     if (session.isPaused !== (hello.isPaused === true)) {

@@ -2,7 +2,7 @@
  * Shards: which there are, and the WebSocket on which a worker joins one.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import { shardNumbers } from "../../protocol/shard-map.ts";
+import { shardList } from "../../protocol/shard-map.ts";
 import type { AppTypes } from "../environment.ts";
 import { callShard, shardStub } from "../shard-calls.ts";
 import { isShard, readShardMap } from "../shard-maps.ts";
@@ -16,7 +16,10 @@ const list = createRoute({
   tags: ["Workers"],
   operationId: "listShards",
   summary: "List the shards a worker connects to",
-  responses: answers({ 200: ["Every shard of the tenant", shardsSchema] }, []),
+  responses: answers(
+    { 200: ["Every shard of the tenant, also those that drain", shardsSchema] },
+    [],
+  ),
 });
 
 const read = createRoute({
@@ -50,11 +53,7 @@ export const shards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid });
 
 shards.openapi(list, async (context) => {
   const map = await readShardMap(context.env, context.var.tenant);
-  const paths = shardNumbers(map).map((number) => ({
-    number,
-    path: `/api/v1/shards/${number}/session`,
-  }));
-  return context.json({ shards: paths }, 200);
+  return context.json({ version: map.version, shards: shardList(map) }, 200);
 });
 
 shards.openapi(read, async (context) => {
