@@ -39,6 +39,7 @@ import { ShardAdmission } from "./shard-admission.ts";
 import { ShardAttempts } from "./shard-attempts.ts";
 import { ShardClosing } from "./shard-closing.ts";
 import { ShardCommits } from "./shard-commits.ts";
+import { type ForwardedReport, ShardForwards, type Verdict } from "./shard-forwards.ts";
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
 import { ShardLoans } from "./shard-loans.ts";
@@ -76,6 +77,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #peers: ShardPeers;
   #loans: ShardLoans;
   #closing: ShardClosing;
+  #forwards: ShardForwards;
   #armedAt: number | undefined;
 
   constructor(context: DurableObjectState, env: ShardEnvironment) {
@@ -94,6 +96,14 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       this.#loans.heedOwnership(Date.now());
       this.#closing.announce(map);
     });
+    this.#forwards = new ShardForwards(this.#state, this.#sessions.frames, this.#peers, {
+      settle: () => {
+        this.#commits.wantRecovery();
+        this.#settle();
+      },
+      askToReconnect: (session) => this.#sessions.askToReconnect(session),
+    });
+    this.#sessions.frames.forwards = this.#forwards;
     this.#closing = new ShardClosing(this.#state, this.#sessions, this.#peers, this.#database);
     this.#loans = new ShardLoans(this.#state, this.#attempts, this.#peers, {
       arm: (at) => this.#arm(at),
@@ -265,6 +275,11 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** Another shard of the tenant needs something of a limit that is counted here, or says what it lends or owns. */
   hearBorrow(call: BorrowCall): PeerAnswer<{ grants: LoanGrant[] }> {
     return this.#loans.hearBorrow(call);
+  }
+
+  /** Another shard has been told what became of attempts that were handed out here. */
+  hearReports(reports: ForwardedReport[]): Promise<Verdict[]> {
+    return this.#forwards.hear(reports);
   }
 
   hearLend(call: LendCall): PeerAnswer<object> {

@@ -5,11 +5,12 @@
 import { type ShardMap, shardNumbers } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
 import { shardName } from "./dispatcher/shard-name.ts";
+import type { ForwardPeer } from "./shard-forwards.ts";
 import type { LoanPeer } from "./shard-loans.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What one shard calls another for. */
-export interface Peer extends LoanPeer {
+export interface Peer extends LoanPeer, ForwardPeer {
   nudge(): Promise<void>;
   heedShards(map: ShardMap): Promise<void>;
 }

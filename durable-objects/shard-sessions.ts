@@ -30,12 +30,15 @@ interface Attachment {
   connectedAt: number;
 }
 
+/** "Try again later", of RFC 6455's registry. */
+const COME_BACK = 1013;
+
 const BYTES_A_CHARACTER = 3; // at most, in UTF-8, of one UTF-16 code unit
 
 export class ShardSessions {
   #state: ShardState;
   #attempts: ShardAttempts;
-  #frames: ShardFrames;
+  readonly frames: ShardFrames;
   #context: DurableObjectState;
   #execute: (tasks: TaskFrame[]) => void;
   #sockets = new Map<string, WebSocket>();
@@ -52,7 +55,7 @@ export class ShardSessions {
     this.#state = state;
     this.#execute = execute;
     this.#attempts = attempts;
-    this.#frames = new ShardFrames(state, attempts);
+    this.frames = new ShardFrames(state, attempts);
     this.#context = context;
     for (const socket of context.getWebSockets()) {
       const { session } = readAttachment(socket);
@@ -155,6 +158,18 @@ export class ShardSessions {
         if (socket) this.#refuse(socket, "session_silent", "Reconnect and say hello.");
       }
     }
+  }
+
+  /** Has a worker come back: it says again what was not answered. */
+  askToReconnect(id: string): void {
+    const socket = this.#sockets.get(id);
+    if (socket === undefined) return;
+    try {
+      socket.close(COME_BACK, "Come back, and say again what was not answered.");
+    } catch {
+      return; // closed already
+    }
+    this.closed(socket, COME_BACK);
   }
 
   /** The workers of this shard, for people. */
@@ -277,7 +292,7 @@ export class ShardSessions {
   ): void {
     switch (frame.type) {
       case "received":
-        return this.#frames.receive(session, frame.attempts);
+        return this.frames.receive(session, frame.attempts);
       case "pause":
         return this.#setPaused(session, true);
       case "resume":
@@ -287,7 +302,7 @@ export class ShardSessions {
       case "labels":
         return this.#setLabels(session, frame.labels);
       default:
-        return this.#frames.read(session, frame, bytes, isLarge, now);
+        return this.frames.read(session, frame, bytes, isLarge, now);
     }
   }
 
