@@ -126,6 +126,16 @@ export interface FilterRow extends DeclaredFilterRow {
   workflow: string;
 }
 
+/**
+ * The limit by whose key a version's runs are placed on shards: its place among the run's limits, how the version
+ * uses it, and what is stored of it.
+ */
+export interface PlacingRow {
+  index: number;
+  use: Pick<LimitUse, "limit" | "key" | "fallbackKey">;
+  stored?: Pick<PutLimit, "key" | "fallbackKey">;
+}
+
 export interface DefinitionsRow {
   version: number;
   /** How many shards take new runs. */
@@ -141,6 +151,8 @@ export interface DefinitionsRow {
     paused?: PauseMode;
     /** There are events that cancel its runs. */
     cancelOn?: true;
+    /** Absent: its runs are placed by their ids. */
+    placing?: PlacingRow;
     /** Those that its version declares. */
     filters?: DeclaredFilterRow[];
     promoted?: PromotedRow;
@@ -184,4 +196,5 @@ export interface PromotedRow {
   steps: number;
   timeoutMs?: number;
   cancelOn?: true;
+  placing?: PlacingRow;
 }

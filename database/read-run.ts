@@ -148,14 +148,16 @@ export function assembleRun(
   };
 }
 
+/** With the shard by which the run is dispatched. */
 export async function readResult(
   reads: Reads,
   tenant: string,
   id: string,
-): Promise<RunResult | undefined> {
+): Promise<{ result: RunResult; shard: number } | undefined> {
   const rows = await reads
     .select({
       state: workflowRun.state,
+      shard: workflowRun.shard,
       runError: workflowRun.error,
       name: dag.name,
       taskState: task.state,
@@ -173,12 +175,13 @@ export async function readResult(
     .orderBy(task.id);
   const [first] = rows;
   if (first === undefined) return undefined;
-  const { state, runError } = first;
+  const { state, shard, runError } = first;
   const outputs: { [step: string]: Json } = {};
   for (const { name, taskState, output } of rows) {
     if (taskState === "completed") outputs[name] = output;
   }
-  return { id, state, outputs, error: isFinishedRun(state) ? whyEnded(rows, runError) : null };
+  const error = isFinishedRun(state) ? whyEnded(rows, runError) : null;
+  return { result: { id, state, outputs, error }, shard };
 }
 
 /** The first failed step's error, or the run's own. */

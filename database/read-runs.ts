@@ -44,7 +44,7 @@ export async function listRuns(
 }
 
 /**
- * Ids of runs that fit and have not finished, oldest first. Looks at what there is to do: a tenant may
+ * Runs that fit and have not finished, oldest first. Looks at what there is to do: a tenant may
  * have finished ten million runs.
  */
 export async function findUnfinishedRuns(
@@ -52,9 +52,9 @@ export async function findUnfinishedRuns(
   tenant: string,
   filter: RunFilter,
   limit: number,
-): Promise<string[]> {
-  const rows = await reads
-    .select({ id: workflowRun.id })
+): Promise<{ id: string; shard: number }[]> {
+  return await reads
+    .select({ id: workflowRun.id, shard: workflowRun.shard })
     .from(workflowRun)
     .where(
       and(
@@ -65,7 +65,13 @@ export async function findUnfinishedRuns(
     )
     .orderBy(asc(workflowRun.id))
     .limit(limit);
-  return rows.map(({ id }) => id);
+}
+
+export interface StateOfRun {
+  id: string;
+  state: RunState;
+  /** By which it is dispatched. */
+  shard: number;
 }
 
 /** The states of those of the runs that are the tenant's. */
@@ -73,12 +79,11 @@ export async function readRunStates(
   reads: Reads,
   tenant: string,
   ids: string[],
-): Promise<Map<string, RunState>> {
-  const rows = await reads
-    .select({ id: workflowRun.id, state: workflowRun.state })
+): Promise<StateOfRun[]> {
+  return await reads
+    .select({ id: workflowRun.id, state: workflowRun.state, shard: workflowRun.shard })
     .from(workflowRun)
     .where(and(isRunOf(tenant), inArray(workflowRun.id, ids)));
-  return new Map(rows.map(({ id, state }) => [id, state]));
 }
 
 export const isFinished = inArray(workflowRun.state, [...FINISHED_RUN_STATES]);

@@ -23,6 +23,8 @@ export interface WaitingTask {
   state: TaskState;
   worker: string | null;
   startedAt: Date | null;
+  /** By which its run is dispatched. */
+  shard: number;
   /** Steps that it needs, and that have not completed. */
   parents: string[];
   /** When its backoff is over. */
@@ -76,7 +78,11 @@ async function readTasks(
   const ofItsTasks = between(task.id, run, lastTaskId(run));
   const [runs, rows, siblings, timers] = await reads.batch([
     reads
-      .select({ pausedAt: workflow.pausedAt, startsAt: workflowRun.startsAt })
+      .select({
+        pausedAt: workflow.pausedAt,
+        startsAt: workflowRun.startsAt,
+        shard: workflowRun.shard,
+      })
       .from(workflowRun)
       .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
       .where(ofRun),
@@ -89,7 +95,7 @@ async function readTasks(
         state: task.state,
         worker: task.worker,
         startedAt: task.startedAt,
-        shard: queueItem.shard,
+        queuedAt: queueItem.shard,
         queue: queueItem.action,
         gate: dag.gate,
         waited: taskWait,
@@ -122,7 +128,7 @@ async function readTasks(
   const release = timers.find(({ kind }) => kind === "release");
   // One that is held is due at infinity, which is no date.
   const isHeld = release !== undefined && Number.isNaN(release.dueAt.getTime());
-  return rows.map(({ parents, shard, queue, lane, gate, waited, ...row }) => ({
+  return rows.map(({ parents, queuedAt, queue, lane, gate, waited, ...row }) => ({
     ...row,
     ...ofWorkflow,
     isHeld,
@@ -138,7 +144,10 @@ async function readTasks(
           }
         : undefined,
     // One that is to be judged is in no action's queue.
-    queued: shard === null || !queue || lane === null ? undefined : { shard, action: queue, lane },
+    queued:
+      queuedAt === null || !queue || lane === null
+        ? undefined
+        : { shard: queuedAt, action: queue, lane },
   }));
 }
 

@@ -27,6 +27,8 @@ export interface DueScheduleRow {
   jitterMs: number;
   /** The run that it has started last, and whether that goes on. */
   lastRun: string | null;
+  /** The shard of that run; null also when it is no longer kept. */
+  lastShard: number | null;
   isPreviousUnfinished: boolean;
   /** Bytes of its input. */
   bytes: number;

@@ -6,7 +6,6 @@ import type { Query } from "./connect.ts";
 
 export interface TokenTenant {
   tenant: string;
-  shards: number;
   /** The token's name. */
   token: string;
 }
@@ -17,7 +16,7 @@ export async function readTokenTenant(
   hash: Uint8Array,
 ): Promise<TokenTenant | undefined> {
   const [row] = await query(
-    `select t.id as tenant, t.shards, a.name as token from v1.api_token a join v1.tenant t on t.id = a.tenant_id
+    `select t.id as tenant, a.name as token from v1.api_token a join v1.tenant t on t.id = a.tenant_id
        where a.hash = $1 and a.revoked_at is null`,
     [hexBytes(hash)],
   );

@@ -19,7 +19,7 @@ import type { ShardMap } from "../protocol/shard-map.ts";
 import { PING, PONG, SUBPROTOCOL, type TaskFrame } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
-import { ALARM_DROPPED_MS, IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
+import { IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import { explain, explainAttempt, explainLane, keysOf } from "./dispatcher/explain.ts";
@@ -34,10 +34,14 @@ import type {
 } from "./dispatcher/loan-messages.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
-import type { StartCall, StartOutcome } from "./dispatcher/transitions.ts";
+import type { StartCall } from "./dispatcher/transitions.ts";
 import { ShardAdmission } from "./shard-admission.ts";
+import { ShardAlarm } from "./shard-alarm.ts";
 import { ShardAttempts } from "./shard-attempts.ts";
+import { type CancelAnswer, ShardCalls, type StartAnswer } from "./shard-calls.ts";
+import { ShardClosing } from "./shard-closing.ts";
 import { ShardCommits } from "./shard-commits.ts";
+import { type ForwardedReport, ShardForwards, type Verdict } from "./shard-forwards.ts";
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
 import { ShardLoans } from "./shard-loans.ts";
@@ -47,20 +51,6 @@ import { ShardState } from "./shard-state.ts";
 
 /** While it works on deadlines, the alarm is set this far ahead, should it not come to its end. */
 const ALARM_MARGIN_MS = 10_000;
-
-/** What `start` answers. Only `committed` is durable. */
-export type StartAnswer =
-  | { kind: "committed"; outcome: StartOutcome }
-  | { kind: "overloaded" }
-  /** Postgres has not answered in time: it may be durable, now or later. */
-  | { kind: "unanswered" }
-  | { kind: "refused"; message: string };
-
-/** What `cancel` answers: the runs that are over, by this call or since before. */
-export type CancelAnswer =
-  | { kind: "committed"; cancelled: string[] }
-  | { kind: "overloaded" }
-  | { kind: "unanswered" };
 
 /** What the platform gives a shard. */
 export type ShardEnvironment = DatabaseConfig & MessageBindings & PeerBindings;
@@ -74,12 +64,16 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #database: ShardDatabase;
   #peers: ShardPeers;
   #loans: ShardLoans;
-  #armedAt: number | undefined;
+  #closing: ShardClosing;
+  #forwards: ShardForwards;
+  #calls: ShardCalls;
+  #alarm: ShardAlarm;
 
   constructor(context: DurableObjectState, env: ShardEnvironment) {
     super(context, env);
     const name = parseShardName(context.id.name);
     const log = createLogger({ tenant_id: name.tenant, shard: name.shard }, env.LOG_LEVEL);
+    this.#alarm = new ShardAlarm(context.storage);
     this.#state = new ShardState(name, context.storage, log);
     this.#attempts = new ShardAttempts(this.#state);
     this.#sessions = new ShardSessions(this.#state, this.#attempts, context, (tasks) => {
@@ -88,9 +82,21 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#database = new ShardDatabase(env);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
-    this.#peers = new ShardPeers(this.#state, env, () => this.#loans.heedOwnership(Date.now()));
+    this.#peers = new ShardPeers(this.#state, env, (map) => {
+      this.#loans.heedOwnership(Date.now());
+      this.#closing.announce(map);
+    });
+    this.#forwards = new ShardForwards(this.#state, this.#sessions.frames, this.#peers, {
+      settle: () => {
+        this.#commits.wantRecovery();
+        this.#settle();
+      },
+      askToReconnect: (session) => this.#sessions.askToReconnect(session),
+    });
+    this.#sessions.frames.forwards = this.#forwards;
+    this.#closing = new ShardClosing(this.#state, this.#sessions, this.#peers, this.#database);
     this.#loans = new ShardLoans(this.#state, this.#attempts, this.#peers, {
-      arm: (at) => this.#arm(at),
+      arm: (at) => this.#alarm.arm(at),
       settle: () => this.#settle(),
       isRecovered: () => this.#commits.isRecovered(),
     });
@@ -104,15 +110,14 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     const { limits } = this.#attempts;
     const effects = { landing, admission, limits, peers: this.#peers, loans: this.#loans };
     this.#commits = new ShardCommits(this.#state, effects, this.#database, {
-      arm: (at) => this.#arm(at),
+      arm: (at) => this.#alarm.arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
       messages: messageQueueOf(env),
     });
+    this.#calls = new ShardCalls(this.#state, this.#commits);
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    void context.blockConcurrencyWhile(async () => {
-      this.#armedAt = (await context.storage.getAlarm()) ?? undefined;
-    });
+    void context.blockConcurrencyWhile(() => this.#alarm.restore());
   }
 
   /** Takes a worker's WebSocket; the edge Worker has authenticated it. */
@@ -127,56 +132,13 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   }
 
   /** Makes events and runs durable, and answers once they are. Safe to call again with the same ids. */
-  async start(call: StartCall): Promise<StartAnswer> {
-    const { committer, pendingCalls } = this.#state;
-    const isHeldUp = call.canComeAgain === true && this.#commits.isHeldUp(Date.now());
-    if (isHeldUp || committer.isOverloaded(call.bytes)) return { kind: "overloaded" };
-    await this.#commits.ensureVersions(call.runs.map(({ v }) => v));
-    const { promise, resolve } = Promise.withResolvers<StartAnswer>();
-    const pending = pendingCalls.add(Date.now(), () => resolve({ kind: "unanswered" }));
-    const answer = (kind: StartAnswer): void => {
-      pendingCalls.end(pending);
-      resolve(kind);
-    };
-    committer.add({
-      kind: "start",
-      call,
-      bytes: call.bytes,
-      landed: (outcome) => answer({ kind: "committed", outcome }),
-      refused: (error) => answer({ kind: "refused", message: errorFields(error).error }),
-    });
-    this.#commits.pump();
-    return promise;
+  start(call: StartCall): Promise<StartAnswer> {
+    return this.#calls.start(call);
   }
 
   /** Ends runs, and answers once that is durable. A run that has finished is left as it is. */
-  async cancel(calls: { run: string; error: TaskError }[]): Promise<CancelAnswer> {
-    const { committer, pendingCalls } = this.#state;
-    if (calls.length === 0) return { kind: "committed", cancelled: [] };
-    if (committer.isOverloaded(0)) return { kind: "overloaded" };
-    const { promise, resolve } = Promise.withResolvers<CancelAnswer>();
-    const pending = pendingCalls.add(Date.now(), () => resolve({ kind: "unanswered" }));
-    const cancelled: string[] = [];
-    let left = calls.length;
-    const settle = (): void => {
-      if (--left > 0) return;
-      pendingCalls.end(pending);
-      resolve({ kind: "committed", cancelled });
-    };
-    for (const { run, error } of calls) {
-      committer.add({
-        kind: "cancel",
-        row: { r: run, e: error },
-        bytes: 0,
-        landed: (isCancelled) => {
-          if (isCancelled) cancelled.push(run);
-          settle();
-        },
-        refused: settle,
-      });
-    }
-    this.#commits.pump();
-    return promise;
+  cancel(calls: { run: string; error: TaskError }[]): Promise<CancelAnswer> {
+    return this.#calls.cancel(calls);
   }
 
   /** The workers that are connected, or were a moment ago. */
@@ -239,7 +201,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** The state of a finished run, as soon as it has finished; undefined when that takes too long. */
   waitForRun(run: string, timeoutMs: number): Promise<RunState | undefined> {
     const deadline = Date.now() + timeoutMs;
-    this.#arm(deadline);
+    this.#alarm.arm(deadline);
     return this.#state.waiters.wait(run, deadline);
   }
 
@@ -252,12 +214,18 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** The tenant's shards are these now. */
   heedShards(map: ShardMap): void {
     this.#peers.heed(map);
+    if (this.#closing.isDraining) this.#commits.wantAnotherLook(); // after it, it may have nothing left
     this.#settle();
   }
 
   /** Another shard of the tenant needs something of a limit that is counted here, or says what it lends or owns. */
   hearBorrow(call: BorrowCall): PeerAnswer<{ grants: LoanGrant[] }> {
     return this.#loans.hearBorrow(call);
+  }
+
+  /** Another shard has been told what became of attempts that were handed out here. */
+  hearReports(reports: ForwardedReport[]): Promise<Verdict[]> {
+    return this.#forwards.hear(reports);
   }
 
   hearLend(call: LendCall): PeerAnswer<object> {
@@ -269,16 +237,8 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   }
 
   /** Resolves once limits are in force as they have been since this version, or that takes too long. */
-  async heedLimits(version: number): Promise<void> {
-    const { book, pendingCalls } = this.#state;
-    if ((book.version ?? 0) >= version) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const pending = pendingCalls.add(Date.now(), resolve);
-    const forget = book.whenKnown(version, resolve);
-    this.nudge();
-    await promise;
-    pendingCalls.end(pending);
-    forget();
+  heedLimits(version: number): Promise<void> {
+    return this.#calls.heedLimits(version, () => this.nudge());
   }
 
   /** What Skein's own worker says of attempts that it was given, perhaps by an earlier life. */
@@ -309,8 +269,8 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   override async alarm(): Promise<void> {
     const now = Date.now();
     try {
-      this.#armedAt = undefined;
-      this.#arm(now + ALARM_MARGIN_MS);
+      this.#alarm.ring();
+      this.#alarm.arm(now + ALARM_MARGIN_MS);
       // What a life before this one was to wake for, Postgres knows.
       if ((this.#state.storage.readRest() ?? now) <= now) this.#commits.wantRecovery();
       this.#sessions.enforceDeadlines(now);
@@ -321,7 +281,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       this.#commits.enforceDeadlines(now);
       this.#settle();
       this.#closeWhenIdle(now);
-      await this.#rearm();
+      await this.#alarm.rearm(this.#nextAlarm());
     } catch (error) {
       // An alarm that throws is tried six times and dropped; the margin above is tried for ever.
       this.#state.log.error("alarm.failed", errorFields(error));
@@ -333,7 +293,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     const now = Date.now();
     const { window, agenda, turns, returns } = this.#state;
     // An alarm that stands looks at everything when it goes off; what is due sooner sets its own.
-    const isUnarmed = this.#standingAlarm(now) === undefined;
+    const isUnarmed = this.#alarm.standing(now) === undefined;
     this.#fireTimers(now);
     const due = this.#attempts.dispatch(now);
     this.#loans.settle(now);
@@ -341,9 +301,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#commits.pump();
     const nextOpening = Math.min(turns.nextOpening(), returns.nextOpening);
     const nextLoan = this.#loans.nextDue;
-    this.#arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextLoan));
+    this.#alarm.arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextLoan));
     // One that is past has been asked for, or waits for the commit that is on its way.
-    if (window.queueExpiry > now) this.#arm(window.queueExpiry);
+    if (window.queueExpiry > now) this.#alarm.arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();
   }
 
@@ -383,8 +343,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     if (usedAt === undefined || usedAt + IDLE_CONNECTION_MS > now) return;
     this.#commits.pump(true);
     if (!this.#commits.isIdle) return;
-    this.#database.closeAll();
     this.#attempts.limits.prune(now);
+    if (this.#closing.begin(now, () => this.#settle())) return;
+    this.#database.closeAll();
     this.#commits.rest();
   }
 
@@ -401,39 +362,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
 
   #armForAll(): void {
     const due = this.#nextAlarm();
-    if (due !== undefined) this.#arm(due);
-  }
-
-  /** When the alarm goes off; undefined without one, or when it is so late that it was dropped. */
-  #standingAlarm(now: number): number | undefined {
-    const at = this.#armedAt;
-    return at !== undefined && at + ALARM_DROPPED_MS > now ? at : undefined;
-  }
-
-  /** Sets the alarm, unless it goes off before that anyway. */
-  #arm(at: number): void {
-    if (!Number.isFinite(at)) return;
-    const now = Date.now();
-    const standing = this.#standingAlarm(now);
-    if (standing !== undefined && standing <= Math.max(at, now + 1)) return;
-    void this.#setAlarm(at);
-  }
-
-  /** Sets the alarm to exactly what is due next, or to none. */
-  async #rearm(): Promise<void> {
-    const due = this.#nextAlarm();
-    if (due !== undefined) return await this.#setAlarm(due);
-    this.#armedAt = undefined;
-    await this.ctx.storage.deleteAlarm();
-  }
-
-  /**
-   * Never to a moment that has come: an alarm that is set to the time of the one going off is taken
-   * for that very one, and is dropped with it.
-   */
-  async #setAlarm(at: number): Promise<void> {
-    this.#armedAt = Math.max(at, Date.now() + 1);
-    await this.ctx.storage.setAlarm(this.#armedAt);
+    if (due !== undefined) this.#alarm.arm(due);
   }
 }
 

@@ -41,7 +41,7 @@ export class ShardAdmission {
     const known = new Set(reply.known);
     for (const run of call.runs) {
       if (reply.starts?.[run.id] !== undefined || known.has(run.id)) continue;
-      if (!isReadyAtStart(run)) continue;
+      if (!isReadyAtStart(run) || run.sh !== undefined) continue; // another shard finds them in its queue
       for (const [step, row] of versions.find(run.v)?.steps.entries() ?? []) {
         if (!isReadyFirst(row)) continue;
         const id = taskId(run.id, step);

@@ -121,7 +121,7 @@ export class ShardAttempts {
   }
 
   /** The worker's report, made part of the next commit. */
-  report(lease: Lease, session: Session, report: Report, now: number): void {
+  report(lease: Lease, session: Pick<Session, "id">, report: Report, now: number): void {
     const { outcome: s, output: o, error: e, startedAt: b, finishedAt: f, bytes } = report;
     const d = report.retryAt;
     lease.state = "ending";

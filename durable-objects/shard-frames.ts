@@ -12,6 +12,7 @@ import type { Lease } from "./dispatcher/leases.ts";
 import type { Session } from "./dispatcher/roster.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import type { Report, ShardAttempts } from "./shard-attempts.ts";
+import type { ShardForwards } from "./shard-forwards.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** Frames about attempts. */
@@ -22,9 +23,11 @@ export type AttemptFrame = Exclude<
 /** Frames that a handler waits for the answer of. */
 const ASKING: ReadonlySet<AttemptFrame["type"]> = new Set(["extend", "spawn", "return"]);
 
-type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" | "rate_limited" }>;
+export type ReportFrame = Extract<WorkerFrame, { type: "completed" | "failed" | "rate_limited" }>;
 
 export class ShardFrames {
+  /** Where reports go that are other shards'. */
+  forwards: Pick<ShardForwards, "take"> | undefined;
   #state: ShardState;
   #attempts: ShardAttempts;
 
@@ -45,6 +48,7 @@ export class ShardFrames {
   read(session: Session, frame: AttemptFrame, bytes: number, isLarge: boolean, now: number): void {
     const lease = this.#leaseOf(session, frame);
     if (frame.type === "completed" || frame.type === "failed" || frame.type === "rate_limited") {
+      if (this.forwards?.take(session, frame, bytes, isLarge) === true) return;
       return this.#readReport(session, lease, frame, bytes, isLarge, now);
     }
     if (frame.type === "released") {
@@ -77,6 +81,22 @@ export class ShardFrames {
     }
   }
 
+  /** A report that has come to another shard. False: its attempt is ending, and nobody hears of how it ends. */
+  readForwarded(
+    id: string,
+    worker: string,
+    frame: ReportFrame,
+    bytes: number,
+    isLarge: boolean,
+  ): boolean {
+    const { leases, roster } = this.#state;
+    const found = leases.find(frame.task, frame.attempt);
+    const lease = found && roster.find(found.session)?.worker === worker ? found : undefined;
+    if (lease?.state === "ending") return false;
+    this.#readReport({ id }, lease, frame, bytes, isLarge, Date.now());
+    return true;
+  }
+
   #extend({ id }: Session, lease: Lease, timeoutMs: number, now: number): void {
     const { task, attempt } = lease;
     if (lease.leftMs === undefined) lease.deadline = now + timeoutMs;
@@ -87,7 +107,7 @@ export class ShardFrames {
   }
 
   #readReport(
-    session: Session,
+    session: Pick<Session, "id">,
     lease: Lease | undefined,
     frame: ReportFrame,
     bytes: number,
@@ -156,7 +176,7 @@ export class ShardFrames {
     this.#state.committer.add({ kind: "spawn", bytes, session: session.id, row: { t, r, a, c } });
   }
 
-  #answerStale({ id }: Session, { task, attempt }: AttemptRef): void {
+  #answerStale({ id }: Pick<Session, "id">, { task, attempt }: AttemptRef): void {
     this.#state.outbox.add(id, { type: "stale", task, attempt });
   }
 

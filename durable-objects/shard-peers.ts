@@ -2,15 +2,17 @@
  * The other shards of the tenant: which there are, and calls to them. A call is a hint that makes things fast, or
  * can be repeated: what must not be lost is in Postgres, or in the storage of both.
  */
-import type { ShardMap } from "../protocol/shard-map.ts";
+import { type ShardMap, shardNumbers } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
 import { shardName } from "./dispatcher/shard-name.ts";
+import type { ForwardPeer } from "./shard-forwards.ts";
 import type { LoanPeer } from "./shard-loan-calls.ts";
 import type { ShardState } from "./shard-state.ts";
 
 /** What one shard calls another for. */
-export interface Peer extends LoanPeer {
+export interface Peer extends LoanPeer, ForwardPeer {
   nudge(): Promise<void>;
+  heedShards(map: ShardMap): Promise<void>;
 }
 
 /** The shards as the platform gives them to one of them. */
@@ -24,10 +26,10 @@ const MAX_CALLS = 3;
 export class ShardPeers {
   #state: ShardState;
   #bindings: PeerBindings;
-  #changed: () => void;
+  #changed: (map: ShardMap) => void;
 
   /** @param changed Called when other shards are known than before. */
-  constructor(state: ShardState, bindings: PeerBindings, changed: () => void) {
+  constructor(state: ShardState, bindings: PeerBindings, changed: (map: ShardMap) => void) {
     this.#state = state;
     this.#bindings = bindings;
     this.#changed = changed;
@@ -39,7 +41,7 @@ export class ShardPeers {
     const known = ownership.map;
     if (map.version <= known.version) return;
     ownership.map = map;
-    this.#changed();
+    this.#changed(map);
     if (known.version === 0 && map.count === 1) return;
     log.info("shards.changed", {
       version: map.version,
@@ -50,12 +52,19 @@ export class ShardPeers {
 
   /** Postgres has something for these shards: each is told; one that can't be reached finds it within a minute. */
   nudge(shards: readonly number[]): void {
-    for (const shard of shards) void this.#nudge(shard);
+    for (const shard of shards) void this.#tell(shard, (peer) => peer.nudge());
   }
 
-  async #nudge(shard: number): Promise<void> {
+  /** All others are told of these shards; one that can't be reached learns of them with its next commit. */
+  tellShards(map: ShardMap): void {
+    for (const shard of shardNumbers(map)) {
+      if (shard !== this.#state.name.shard) void this.#tell(shard, (peer) => peer.heedShards(map));
+    }
+  }
+
+  async #tell(shard: number, tell: (peer: Peer) => Promise<void>): Promise<void> {
     try {
-      await this.call(shard, (peer) => peer.nudge());
+      await this.call(shard, tell);
     } catch (error) {
       this.#state.log.warn("shard.not_told", { peer: shard, ...errorFields(error) });
     }

@@ -13,10 +13,11 @@ import {
   PROTOCOL_VERSION,
   RESUME_GRACE_MS,
   type ShardFrame,
+  type ShardsFrame,
   type TaskFrame,
   type WorkerFrame,
 } from "../protocol/session.ts";
-import { readMessage } from "./dispatcher/frames.ts";
+import { readMessage, shardsFrame } from "./dispatcher/frames.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
 import type { Labels, Session } from "./dispatcher/roster.ts";
@@ -29,12 +30,15 @@ interface Attachment {
   connectedAt: number;
 }
 
+/** "Try again later", of RFC 6455's registry. */
+const COME_BACK = 1013;
+
 const BYTES_A_CHARACTER = 3; // at most, in UTF-8, of one UTF-16 code unit
 
 export class ShardSessions {
   #state: ShardState;
   #attempts: ShardAttempts;
-  #frames: ShardFrames;
+  readonly frames: ShardFrames;
   #context: DurableObjectState;
   #execute: (tasks: TaskFrame[]) => void;
   #sockets = new Map<string, WebSocket>();
@@ -51,7 +55,7 @@ export class ShardSessions {
     this.#state = state;
     this.#execute = execute;
     this.#attempts = attempts;
-    this.#frames = new ShardFrames(state, attempts);
+    this.frames = new ShardFrames(state, attempts);
     this.#context = context;
     for (const socket of context.getWebSockets()) {
       const { session } = readAttachment(socket);
@@ -67,6 +71,11 @@ export class ShardSessions {
   accept(socket: WebSocket): void {
     this.#context.acceptWebSocket(socket);
     socket.serializeAttachment({ connectedAt: Date.now() } satisfies Attachment);
+  }
+
+  /** Tells every worker that is connected which shards there are. Sent with what else is said in this turn. */
+  announce(frame: ShardsFrame): void {
+    for (const session of this.#sockets.keys()) this.#state.outbox.add(session, frame);
   }
 
   /** When a session was last heard of, in milliseconds since 1970. */
@@ -149,6 +158,18 @@ export class ShardSessions {
         if (socket) this.#refuse(socket, "session_silent", "Reconnect and say hello.");
       }
     }
+  }
+
+  /** Has a worker come back: it says again what was not answered. */
+  askToReconnect(id: string): void {
+    const socket = this.#sockets.get(id);
+    if (socket === undefined) return;
+    try {
+      socket.close(COME_BACK, "Come back, and say again what was not answered.");
+    } catch {
+      return; // closed already
+    }
+    this.closed(socket, COME_BACK);
   }
 
   /** The workers of this shard, for people. */
@@ -234,6 +255,8 @@ export class ShardSessions {
       resumed,
       stale,
     });
+    // They may have changed since it asked which there are.
+    if (this.#state.map.version > 1) outbox.add(session.id, shardsFrame(this.#state.map));
     // Its handlers may be at them: what they hold is free when it says so, as after any other cancel.
     for (const lease of stopping) this.#attempts.askAgainToStop(lease, connectedAt);
     if (session.isPaused !== (hello.isPaused === true)) {
@@ -269,7 +292,7 @@ export class ShardSessions {
   ): void {
     switch (frame.type) {
       case "received":
-        return this.#frames.receive(session, frame.attempts);
+        return this.frames.receive(session, frame.attempts);
       case "pause":
         return this.#setPaused(session, true);
       case "resume":
@@ -279,7 +302,7 @@ export class ShardSessions {
       case "labels":
         return this.#setLabels(session, frame.labels);
       default:
-        return this.#frames.read(session, frame, bytes, isLarge, now);
+        return this.frames.read(session, frame, bytes, isLarge, now);
     }
   }
 

@@ -205,6 +205,18 @@ export class ShardStorage {
     this.#sql.exec("insert or replace into meta values ('gathered', ?)", gathered);
   }
 
+  /** The version of the shards that workers were last told of; 1, of which nobody needs to be, if they never were. */
+  readAnnounced(): number {
+    const [row] = this.#sql.exec<{ value: number }>(
+      "select value from meta where name = 'announced'",
+    );
+    return row?.value ?? 1;
+  }
+
+  writeAnnounced(version: number): void {
+    this.#sql.exec("insert or replace into meta values ('announced', ?)", version);
+  }
+
   #writeRecords(
     table: "loan" | "lent",
     column: "id" | "key",

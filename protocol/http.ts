@@ -356,6 +356,7 @@ export interface Shard {
   number: number;
   /** Where a worker opens its WebSocket, relative to the API's address. */
   path: string;
+  isDraining?: boolean; // it gets no new runs: workers stay where they are connected, and no more come
 }
 
 /** What a shard has in memory at this moment. All of it is bounded, whatever waits in the queue. */
@@ -375,8 +376,7 @@ export interface ShardLoad {
   /** Keys of limits that are held, and keys of rates that are not full. */
   heldKeys: number;
   buckets: number;
-  /** Bytes of what is on its way to Postgres. */
-  pendingBytes: number;
+  pendingBytes: number; // of what is on its way to Postgres
 }
 
 export interface Tenant {

@@ -7,6 +7,7 @@
  */
 import type { SessionErrorCode, TaskError } from "./errors.ts";
 import type { StartingFilter } from "./event-bodies.ts";
+import type { Shard } from "./http.ts";
 import type { Json, Metadata } from "./json.ts";
 import type { Waited } from "./wait-bodies.ts";
 
@@ -380,9 +381,11 @@ export interface ChildFrame extends AttemptRef {
   error: (TaskError & { step: string | null }) | null;
 }
 
-/** The tenant's shards have changed: ask again which there are. */
+/** The tenant's shards, as `GET /shards` answers: they have changed. One with a lower version is outdated. */
 export interface ShardsFrame {
   type: "shards";
+  version: number;
+  shards: Shard[];
 }
 
 /** The worker broke the protocol; the socket closes after this frame. */

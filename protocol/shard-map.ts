@@ -2,6 +2,7 @@
  * Which shards a tenant has, and which of them a key belongs to. Pure, and the same wherever it is asked: a key's
  * shard follows from the map alone.
  */
+import type { Shard } from "./http.ts";
 
 /** Shards a tenant may have: every one may have to ask every other when their number changes. */
 export const MAX_SHARDS = 64;
@@ -15,6 +16,15 @@ export interface ShardMap {
   count: number;
   /** Others, which only finish what they have. */
   draining: number[];
+}
+
+/** The shards as workers are told of them. */
+export function shardList(map: ShardMap): Shard[] {
+  return shardNumbers(map).map((number) => ({
+    number,
+    path: `/api/v1/shards/${number}/session`,
+    ...(number >= map.count && { isDraining: true }),
+  }));
 }
 
 /** Every shard there is. */

@@ -27,6 +27,7 @@ import { checkedPriority } from "./limits.ts";
 import { Messages } from "./messages.ts";
 import { Notifications } from "./notifications.ts";
 import { Retention } from "./retention.ts";
+import { Tenant } from "./tenant.ts";
 import { type RunHandle, Runs, type WaitOptions } from "./runs.ts";
 import { Schedules } from "./schedules.ts";
 import { StoredLimits } from "./stored-limits.ts";
@@ -121,6 +122,7 @@ export class Client {
   readonly webhooks: Webhooks;
   readonly imports: Imports;
   readonly retention: Retention;
+  readonly tenant: Tenant;
   /** @internal Shared with the worker. */
   readonly http: Http;
 
@@ -143,6 +145,7 @@ export class Client {
     this.webhooks = new Webhooks(this.http);
     this.imports = new Imports(this.http);
     this.retention = new Retention(this.http);
+    this.tenant = new Tenant(this.http);
   }
 
   /**

@@ -52,6 +52,7 @@ export type {
   NotificationBody,
   StoredNotification,
 } from "../protocol/notification-bodies.ts";
+export type { SetShards, ShardCondition, TenantShards } from "../protocol/shard-bodies.ts";
 export type { CreatedSchedule, Schedule, SchedulePreview } from "../protocol/schedule-bodies.ts";
 export type {
   CreatedImport,

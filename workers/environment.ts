@@ -24,8 +24,6 @@ export interface AppTypes {
     tenant: string;
     /** The name of its token. */
     token: string;
-    /** How many shards it has. */
-    shards: number;
     /** Characters of the request's body. */
     bodyBytes: number;
   };

@@ -3,10 +3,12 @@
  * safely be repeated is, because a shard can vanish at any time and come back at once.
  */
 import type { Context } from "hono";
-import type { DispatcherShard, StartAnswer } from "../durable-objects/dispatcher-shard.ts";
+import type { DispatcherShard } from "../durable-objects/dispatcher-shard.ts";
+import type { StartAnswer } from "../durable-objects/shard-calls.ts";
 import { shardName } from "../durable-objects/dispatcher/shard-name.ts";
 import type { StartCall, StartOutcome } from "../durable-objects/dispatcher/transitions.ts";
 import type { TaskError } from "../protocol/errors.ts";
+import { shardNumbers } from "../protocol/shard-map.ts";
 import { errorFields, type Logger } from "../telemetry/log.ts";
 import { ProblemError } from "./api/problems.ts";
 import {
@@ -15,8 +17,10 @@ import {
   readDefinitionsOf,
   rememberedDefinitions,
 } from "./definitions/definitions.ts";
+import { type PlacedCall, placeCall } from "./definitions/placement.ts";
 import { mayBeOutdated } from "./definitions/start-row.ts";
 import type { AppTypes, Environment } from "./environment.ts";
+import { readShardMap } from "./shard-maps.ts";
 
 /** Between the tries of a call that failed because its shard vanished. */
 const RETRY_WAITS_MS = [0, 50, 200, 500, 1_000];
@@ -30,16 +34,6 @@ export const RETRY_LATER = { headers: { "retry-after": "2" } };
 export const SAME_KEY = "Try again with the same idempotency key.";
 
 export type ShardStub = DurableObjectStub<DispatcherShard>;
-
-/** Where a run is dispatched. Every tenant has one shard, number 0. */
-export function shardOfRun(_run: string): number {
-  return 0;
-}
-
-/** Every shard of a tenant that has so many. */
-export function shardNumbers(shards: number): number[] {
-  return Array.from({ length: shards }, (_, number) => number);
-}
 
 export function shardStub(env: Environment, tenant: string, shard: number): ShardStub {
   return env.DISPATCHER.getByName(shardName({ tenant, shard }));
@@ -82,14 +76,14 @@ export async function callShardOnce<Answer>(
 }
 
 /** Asks every shard of the calling tenant the same. */
-export function askShards<Answer>(
-  { env, var: { tenant, shards } }: Context<AppTypes>,
+export async function askShards<Answer>(
+  { env, var: { tenant } }: Context<AppTypes>,
   call: (stub: ShardStub) => Promise<Answer>,
 ): Promise<Answer[]> {
-  const asked = shardNumbers(shards).map((shard) =>
+  const asked = shardNumbers(await readShardMap(env, tenant)).map((shard) =>
     callShard(env, tenant, shard, async (stub) => await call(stub)),
   );
-  return Promise.all(asked);
+  return await Promise.all(asked);
 }
 
 export interface Started {
@@ -105,7 +99,7 @@ export type StartResult =
 
 /**
  * Starts what `build` makes of the tenant's definitions, and returns once it is durable, or can't be now.
- * Definitions that changed meanwhile are read again, and `build` is asked again.
+ * Definitions that changed meanwhile are read again, and `build` is asked again: the number of shards is one of them.
  */
 export async function tryToStart(
   env: Environment,
@@ -116,15 +110,16 @@ export async function tryToStart(
   for (let tries = 1; ; tries++) {
     const known = rememberedDefinitions(tenant);
     const definitions = known ?? (await readDefinitionsOf(env, tenant));
-    let call: StartCall;
+    let placed: PlacedCall;
     try {
-      call = build(definitions);
+      placed = placeCall(build(definitions), definitions);
     } catch (error) {
       if (known === undefined || !mayBeOutdated(error)) throw error;
       forgetDefinitions(tenant);
       continue;
     }
-    const answer = await startOnce(env, tenant, call, reach);
+    const { call } = placed;
+    const answer = await startOnce(env, tenant, placed, reach);
     if (answer.kind === "refused") return answer;
     if (answer.kind !== "committed") return { kind: answer.kind, call };
     const started = { call, outcome: answer.outcome };
@@ -137,12 +132,11 @@ export async function tryToStart(
 async function startOnce(
   env: Environment,
   tenant: string,
-  call: StartCall,
+  { home, call }: PlacedCall,
   reach: typeof callShard,
 ): Promise<StartAnswer | { kind: "unreachable" }> {
-  const shard = shardOfRun(call.runs[0]?.id ?? "");
   try {
-    return await reach<StartAnswer>(env, tenant, shard, async (stub) => await stub.start(call));
+    return await reach<StartAnswer>(env, tenant, home, async (stub) => await stub.start(call));
   } catch {
     return { kind: "unreachable" };
   }
@@ -175,15 +169,26 @@ export function refuseStart(result: Exclude<StartResult, { kind: "started" }>): 
   }
 }
 
-/** Cancels runs of one shard, and returns once that is durable. */
-export async function cancelAtShard(
+/** Cancels runs, and returns once that is durable. */
+export async function cancelRuns(
   env: Environment,
   tenant: string,
-  shard: number,
-  calls: { run: string; error: TaskError }[],
+  runs: readonly { id: string; shard: number }[],
+  error: TaskError,
 ): Promise<void> {
-  const { kind } = await callShard(env, tenant, shard, async (stub) => await stub.cancel(calls));
-  if (kind !== "committed") refuseUncommitted(kind, "Try again: a run is cancelled once.");
+  const byShard = Map.groupBy(runs, ({ shard }) => shard);
+  await Promise.all(
+    [...byShard].map(async ([shard, ofShard]) => {
+      const calls = ofShard.map(({ id: run }) => ({ run, error }));
+      const { kind } = await callShard(
+        env,
+        tenant,
+        shard,
+        async (stub) => await stub.cancel(calls),
+      );
+      if (kind !== "committed") refuseUncommitted(kind, "Try again: a run is cancelled once.");
+    }),
+  );
 }
 
 export function refuseUncommitted(kind: "overloaded" | "unanswered", advice: string): never {

@@ -70,6 +70,11 @@ export class Committer {
   #flights = new Set<Flight>();
   #seq = 0;
 
+  /** Rises with every commit that is sent off. */
+  get lastSeq(): number {
+    return this.#seq;
+  }
+
   get isEmpty(): boolean {
     return this.#open.length === 0 && this.#halves.length === 0 && this.#flights.size === 0;
   }

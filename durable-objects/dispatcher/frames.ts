@@ -7,6 +7,7 @@ import type { SessionErrorCode } from "../../protocol/errors.ts";
 import { TASK_ERROR_CODES } from "../../protocol/errors.ts";
 import { isId } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
+import { shardList, type ShardMap } from "../../protocol/shard-map.ts";
 import {
   MAX_BACKOFF_MS,
   MAX_DELAY_MS,
@@ -31,6 +32,7 @@ import {
   MIN_HEARTBEAT_LIMIT_MS,
   PROTOCOL_VERSION,
   type WorkerFrame,
+  type ShardsFrame,
 } from "../../protocol/session.ts";
 
 /** What Postgres' `integer`, its times and its text can hold: beyond it a commit is refused. */
@@ -209,6 +211,11 @@ function readFrames(candidates: unknown[]): ReadMessage {
 
 function isFrameType(type: string): type is keyof typeof FRAMES {
   return Object.hasOwn(FRAMES, type);
+}
+
+/** Which shards there are, as workers are told. */
+export function shardsFrame(map: ShardMap): ShardsFrame {
+  return { type: "shards", version: map.version, shards: shardList(map) };
 }
 
 function isStorable(text: string): boolean {

@@ -159,3 +159,7 @@ export const PEER_RETRY_MAX_MS = 2_000;
 
 /** An attempt may hold a limit so much longer than its timeout: until its worker has let go of it. */
 export const LEASE_SLACK_MS = CANCEL_GRACE_MS + 5_000;
+
+/** Results that one call passes on to another shard, and bytes of them: a call takes 32 MB, and is one answer. */
+export const MAX_FORWARDED = 200;
+export const MAX_FORWARD_BYTES = 4 * 1024 * 1024;

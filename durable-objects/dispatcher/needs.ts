@@ -5,7 +5,7 @@
  */
 import type { ReadyRow } from "../../database/rows.ts";
 import type { StepRow, VersionRow } from "../../database/definition-rows.ts";
-import type { Bound, LabelRequest, LimitUse } from "../../protocol/limit-bodies.ts";
+import type { Bound, LabelRequest, LimitUse, PutLimit } from "../../protocol/limit-bodies.ts";
 import type { Evaluated } from "../../expressions/limit-expressions.ts";
 import type { Json } from "../../protocol/json.ts";
 import { DEFAULT_PRIORITY, MAX_WEIGHT, MIN_WEIGHT } from "../../protocol/limits.ts";
@@ -137,7 +137,7 @@ export function needsOf(
 }
 
 /** The name that an inline limit is counted and shown by. */
-function inlineName(of: string, index: number): string {
+export function inlineName(of: string, index: number): string {
   return `${of}#${index + 1}`;
 }
 
@@ -149,6 +149,27 @@ export function boundOf(
   return own ?? book.boundOf(limit, key);
 }
 
+/** What a use of a limit is counted by. */
+export function readCounted(
+  use: Pick<LimitUse, "limit" | "key" | "fallbackKey">,
+  inline: string,
+  stored: Pick<PutLimit, "key" | "fallbackKey"> | undefined,
+  expressions: Pick<LimitExpressions, "key">,
+  data: TaskData,
+): Evaluated<Pick<Need, "limit" | "key" | "id">> {
+  const limit = use.limit ?? inline;
+  const source = use.key ?? stored?.key;
+  let key = "";
+  if (source !== undefined) {
+    const evaluated = expressions.key(source, data);
+    const fallback = use.fallbackKey ?? stored?.fallbackKey;
+    if (evaluated.ok) key = evaluated.value;
+    else if (fallback !== undefined) key = fallback;
+    else return { ok: false, message: `The key of limit ${limit}: ${evaluated.message}` };
+  }
+  return { ok: true, value: { limit, key, id: countId(limit, key) } };
+}
+
 function readUse(
   use: LimitUse,
   inline: string,
@@ -157,17 +178,10 @@ function readUse(
   expressions: LimitExpressions,
   data: TaskData,
 ): Evaluated<{ need: Need; weight: number }> {
-  const name = use.limit ?? inline;
   const stored = use.limit === undefined ? undefined : book.find(use.limit);
-  const source = use.key ?? stored?.key;
-  let key = "";
-  if (source !== undefined) {
-    const evaluated = expressions.key(source, data);
-    const fallback = use.fallbackKey ?? stored?.fallbackKey;
-    if (evaluated.ok) key = evaluated.value;
-    else if (fallback !== undefined) key = fallback;
-    else return { ok: false, message: `The key of limit ${name}: ${evaluated.message}` };
-  }
+  const counted = readCounted(use, inline, stored, expressions, data);
+  if (!counted.ok) return counted;
+  const { limit: name, key, id } = counted.value;
   const units = amountOf(use.units ?? stored?.units ?? 1, expressions, data);
   if (!units.ok) return { ok: false, message: `The units of limit ${name}: ${units.message}` };
   const weight = amountOf(use.weight ?? 1, expressions, data);
@@ -183,7 +197,7 @@ function readUse(
       need: {
         limit: name,
         key,
-        id: countId(name, key),
+        id,
         isOfRun,
         units: units.value,
         strategy: use.strategy ?? stored?.strategy ?? "queue",

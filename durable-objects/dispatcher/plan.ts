@@ -151,8 +151,8 @@ function heldRow({ task: t, attempt: a, session, sentAt: b }: Lease, roster: Ros
 }
 
 /**
- * The start with the steps that must wait in the queue, because nobody could take them now. What a
- * held or delayed run and a replay make ready comes another way.
+ * The start with the steps that must wait in the queue, because nobody could take them now or because they are
+ * another shard's. What a held or delayed run and a replay make ready comes another way.
  */
 function withSpill(
   run: StartRow,
@@ -164,6 +164,10 @@ function withSpill(
   const { window, roster } = parts;
   const steps: [number, number][] = [];
   for (const [step, row] of firstTasksOf(run, parts)) {
+    if (run.sh !== undefined) {
+      steps.push([step, row.lane]);
+      continue;
+    }
     const lane = window.lane(row);
     if (roster.isServed(row.action) && window.reserve(lane, 1) === 1) {
       reserved.set(lane, (reserved.get(lane) ?? 0) + 1);
@@ -203,7 +207,8 @@ function readiedBy(batch: Transition[], now: number, { versions }: PlanParts): M
   };
   for (const transition of batch) {
     if (transition.kind === "start") {
-      for (const { v, ro, ru = [] } of transition.call.runs) {
+      for (const { v, ro, ru = [], sh } of transition.call.runs) {
+        if (sh !== undefined) continue;
         for (const [number, step] of versions.find(v)?.steps.entries() ?? []) {
           const isWanted =
             ro === undefined

@@ -1,4 +1,5 @@
--- Shards that hold or await tasks, or have a timer that is due: each must have an alarm or a commit to come.
+-- Shards that hold or await tasks, or have a timer that is due: each must have an alarm or a commit to come. Also those
+-- that could be closed: what was to do that was interrupted, or had to wait.
 --
 -- Called by  the edge Worker's clock, once a minute: an alarm that failed too often is dropped by the
 --            platform, and a nudge brings its shard back (rule R9).
@@ -10,4 +11,6 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
        or exists (select from v1.queue_item q where q.tenant_id = s.tenant_id and q.shard = s.number)
        or exists (select from v1.timer t
                     where t.tenant_id = s.tenant_id and t.shard = s.number and t.due_at <= now())
+       or s.closed_at is null and s.number >= (select t.shards from v1.tenant t where t.id = s.tenant_id)
+          and coalesce(s.unknown_until, '-infinity') <= now() and v1.is_shard_empty(s.tenant_id, s.number)
 $$;

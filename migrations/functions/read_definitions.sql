@@ -13,13 +13,15 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
                                           'steps', jsonb_array_length(v.definition->'steps'),
                                           'events', coalesce(v.definition->'events', '[]'))
                        || jsonb_strip_nulls(jsonb_build_object('timeoutMs', v.timeout_ms, 'paused', w.pause_mode,
-                                                              'cancelOn', nullif(v.cancel_on is not null, false)))
+                                                              'cancelOn', nullif(v.cancel_on is not null, false),
+                                                              'placing', v1.placing_limit(t.id, v.dispatch)))
                        || case when v.filters is null then '{}' else jsonb_build_object('filters', v.filters) end
                        || case when p.share is null then '{}' else jsonb_build_object('promoted', jsonb_strip_nulls(
                             jsonb_build_object('version', c.id, 'share', p.share, 'key', p.key_path,
                                                'steps', jsonb_array_length(c.definition->'steps'),
                                                'timeoutMs', c.timeout_ms,
-                                               'cancelOn', nullif(c.cancel_on is not null, false)))) end)
+                                               'cancelOn', nullif(c.cancel_on is not null, false),
+                                               'placing', v1.placing_limit(t.id, c.dispatch)))) end)
         from v1.workflow w join v1.workflow_version v on v.id = w.active_version_id
         left join (v1.promotion p join v1.workflow_version c on c.id = p.version_id) on p.workflow_id = w.id
         where w.tenant_id = t.id), '[]'),

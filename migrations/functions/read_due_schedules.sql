@@ -20,10 +20,10 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
           'timezone', s.timezone, 'at', v1.milliseconds(s.at), 'seenUntil', v1.milliseconds(s.seen_until),
           'input', s.input, 'metadata', s.metadata, 'priority', s.priority, 'overlap', s.overlap,
           'catchUp', s.catch_up, 'catchUpLimit', s.catch_up_limit, 'jitterMs', s.jitter_ms,
-          'lastRun', s.last_run_id, 'isPreviousUnfinished', coalesce(r.state in ('queued', 'running'), false),
+          'lastRun', s.last_run_id, 'lastShard', r.shard, 'isPreviousUnfinished', coalesce(r.state in ('queued', 'running'), false),
           'bytes', octet_length(s.input::text)) order by s.due_at, s.id)
         from due s
         cross join lateral (select name, pause_mode from v1.workflow where id = s.workflow_id limit 1) w
-        left join lateral (select state from v1.workflow_run where id = s.last_run_id limit 1) r on true
+        left join lateral (select state, shard from v1.workflow_run where id = s.last_run_id limit 1) r on true
         where s.bytes_before < p_bytes), '[]'))
 $$;

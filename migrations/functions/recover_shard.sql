@@ -28,7 +28,9 @@ declare
   v_unknown_until timestamptz;
 begin
   perform pg_advisory_xact_lock(v1.shard_lock(v_tenant, v_shard));
-  insert into v1.shard as s (tenant_id, number, epoch) values (v_tenant, v_shard, 1)
+  -- One that takes no runs and never had any is closed from its beginning.
+  insert into v1.shard as s (tenant_id, number, epoch, closed_at)
+    values (v_tenant, v_shard, 1, (select v_at from v1.tenant t where t.id = v_tenant and t.shards <= v_shard))
     on conflict (tenant_id, number) do update set epoch = s.epoch + 1
     returning s.epoch into v_epoch;
   v_trusted := v_epoch = 1 or (p->>'epoch')::bigint = v_epoch - 1;

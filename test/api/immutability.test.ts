@@ -70,6 +70,7 @@ function bodies(): Record<string, unknown> {
     replayEvents: { filter: { key: "order:placed" } },
     pauseWorkflow: { mode: "drop" },
     putRetention: { days: 1 },
+    setTenantShards: { count: 2 },
     putLimit: { concurrency: 1 },
     putWebhook: { provider: "github", secrets: ["secret"] },
     putNotification: { url: "https://example.test/", states: ["completed"] },

@@ -71,5 +71,17 @@ export function historyAttempts({
       expect(status).toBe(200);
       expect((await owner().call("GET", "/tenant/retention")).body).toEqual({ days: 1234 });
     },
+    readTenantShards: async () => {
+      await ask(other(), "PUT", "/tenant/shards", { count: 2 });
+      expect((await owner().call("GET", "/tenant/shards")).body).toMatchObject({ count: 1 });
+      expect((await other().call("GET", "/tenant/shards")).body).toMatchObject({ count: 2 });
+      await renewOther();
+    },
+    setTenantShards: async () => {
+      const { status } = await ask(other(), "PUT", "/tenant/shards", { count: 3 });
+      expect(status).toBe(200);
+      expect((await owner().call("GET", "/tenant/shards")).body).toMatchObject({ version: 1 });
+      await renewOther();
+    },
   };
 }

@@ -15,8 +15,9 @@ beforeAll(async () => {
 const UPGRADE = { upgrade: "websocket" };
 
 test("a tenant's shards are listed with the address of each", async () => {
-  const { shards } = expectAnswer(await ask(world, "GET", "/shards"), 200, shardsSchema);
-  expect(shards).toEqual([{ number: 0, path: "/api/v1/shards/0/session" }]);
+  const listed = expectAnswer(await ask(world, "GET", "/shards"), 200, shardsSchema);
+  const shards = [{ number: 0, path: "/api/v1/shards/0/session" }];
+  expect(listed).toEqual({ version: 1, shards });
 });
 
 test("a shard tells what it has in memory", async () => {
@@ -34,9 +35,17 @@ test("a shard tells what it has in memory", async () => {
 
 test("a tenant with more shards lists them all", async () => {
   const own = await createWorld();
-  await own.sql("update v1.tenant set shards = 3 where id = $1", [own.tenant]);
-  const { shards } = expectAnswer(await ask(own, "GET", "/shards"), 200, shardsSchema);
-  expect(shards.map(({ number }) => number)).toEqual([0, 1, 2]);
+  await own.call("PUT", "/tenant/shards", { count: 3 });
+  const three = expectAnswer(await ask(own, "GET", "/shards"), 200, shardsSchema);
+  expect(three.shards.map(({ number }) => number)).toEqual([0, 1, 2]);
+  await own.call("PUT", "/tenant/shards", { count: 2 });
+  const { version, shards } = expectAnswer(await ask(own, "GET", "/shards"), 200, shardsSchema);
+  expect(version).toBeGreaterThan(three.version);
+  expect(shards.map(({ isDraining }) => isDraining)).toEqual([undefined, undefined, true]);
+  // Also at one that drains: whoever has left it may be what its runs wait for.
+  const load = await ask(own, "GET", "/shards/2");
+  expect(expectAnswer(load, 200, shardLoadSchema)).toMatchObject({ number: 2, sessions: 0 });
+  await (await own.openSocket({}, 2)).hello({ actions: ["job:only"] });
 });
 
 test("a session's address without an upgrade says that it speaks WebSocket", async () => {

@@ -4,7 +4,8 @@
  */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Random } from "../simulation/random.ts";
-import { NO_TROUBLE, Shards, type Take, TIMEOUT_MS, type Trouble } from "./shards.ts";
+import { NO_TROUBLE, type Trouble } from "./shard-network.ts";
+import { Shards, type Take, TIMEOUT_MS } from "./shards.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
 afterEach(() => void vi.useRealTimers());

@@ -18,19 +18,11 @@ import { type ShardMap, shardNumbers } from "../../protocol/shard-map.ts";
 import { createLogger } from "../../telemetry/log.ts";
 import { ObjectDisk, ObjectStorage } from "../simulation/object-storage.ts";
 import type { Random } from "../simulation/random.ts";
+import { peerThrough, type Trouble } from "./shard-network.ts";
 import { readyTask, sessionRecord } from "./transitions.ts";
 
 /** What an attempt may take, in milliseconds. */
 export const TIMEOUT_MS = 20_000;
-
-export interface Trouble {
-  /** How likely it is that a message, or its answer, is lost, comes again, or is late. */
-  lost: number;
-  repeated: number;
-  lateMs: number;
-}
-
-export const NO_TROUBLE: Trouble = { lost: 0, repeated: 0, lateMs: 5 };
 
 interface Shard {
   number: number;
@@ -341,6 +333,23 @@ export class Shards {
     this.#admit(shard, task);
   }
 
+  #peer(from: Shard, to: number): Peer {
+    return peerThrough({
+      random: this.#random,
+      trouble: () => this.trouble,
+      later: (ms, run) => this.#later(ms, run),
+      isAlive: () => this.shards.get(from.number) === from,
+      answer: (method, parameter) => {
+        const target = this.shards.get(to);
+        if (target === undefined) return undefined;
+        const hear = target.loans as unknown as Record<string, (call: unknown) => unknown>;
+        const answer = hear[method]?.(parameter);
+        this.#trace(`${from.number} -> ${to} ${method}`, parameter, answer);
+        return { answer };
+      },
+    });
+  }
+
   #stop({ task, attempt }: Working): void {
     this.working.delete(`${task}/${attempt}`);
   }
@@ -359,47 +368,6 @@ export class Shards {
       this.now,
       ...said.map((each) => (typeof each === "string" ? each : JSON.stringify(each))),
     );
-  }
-
-  /** A stub of a shard: what is said by it is cloned, late, and may be lost or come twice. */
-  #peer(from: Shard, to: number): Peer {
-    const { life } = from;
-    const call = (method: string, parameter: unknown): Promise<unknown> => {
-      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-      const lose = (): void => {
-        if (from.life === life && this.shards.get(from.number) === from) {
-          reject(new Error(`shard ${to} did not answer`));
-        }
-      };
-      const deliver = (answered: (answer: unknown) => void): void => {
-        const target = this.shards.get(to);
-        if (target === undefined) return this.#later(5, lose);
-        const hear = target.loans as unknown as Record<string, (call: unknown) => unknown>;
-        const answer: unknown = structuredClone(hear[method]?.(structuredClone(parameter)));
-        this.#trace(`${from.number} -> ${to} ${method}`, parameter, answer);
-        answered(answer);
-      };
-      const trouble = this.trouble;
-      this.#later(this.#random.skewed(1, trouble.lateMs), () => {
-        if (this.#random.chance(trouble.lost)) return this.#later(10, lose);
-        deliver((answer) => {
-          this.#later(this.#random.skewed(1, trouble.lateMs), () => {
-            if (this.#random.chance(trouble.lost)) return lose();
-            // A life that has ended hears nothing.
-            if (this.shards.get(from.number) === from) resolve(answer);
-          });
-        });
-        if (!this.#random.chance(trouble.repeated)) return;
-        this.#later(this.#random.between(1, trouble.lateMs * 50), () => deliver(() => {}));
-      });
-      return promise;
-    };
-    return {
-      nudge: () => Promise.resolve(),
-      hearBorrow: (parameter) => call("hearBorrow", parameter) as never,
-      hearLend: (parameter) => call("hearLend", parameter) as never,
-      hearGather: (parameter) => call("hearGather", parameter) as never,
-    };
   }
 }
 

@@ -35,6 +35,7 @@ const ENTRIES = [
   "change_filter",
   "change_schedule",
   "claim_key",
+  "close_shard",
   "commit",
   "delete_filter",
   "delete_import",

@@ -18,6 +18,8 @@ const BROKEN = {
     select r.id from runs r where r.is_open
       and not exists (select from tasks t where t.run_id = r.id and t.state in ('queued', 'running', 'backoff'))
       and not exists (select from v1.timer i where i.id = r.id and i.kind = 'release')`,
+  "the shard of a run that has not ended has something left": `
+    select r.id from runs r where r.is_open and v1.is_shard_empty($1, r.shard)`,
   "a run counts the tasks that have not ended": `
     select r.id from runs r where r.remaining <>
       (select count(*) from tasks t where t.run_id = r.id and t.state in ('waiting', 'queued', 'running', 'backoff'))`,

@@ -105,25 +105,35 @@ export interface RunRow {
 export type CommitParts = Partial<Omit<CommitRequest, "tenant" | "shard">>;
 
 export class TestShard {
-  readonly tenant = newId();
-  readonly shard = 0;
+  readonly tenant: string;
+  readonly shard: number;
   epoch = 0;
   /** The number that starts and events are checked against. */
   definitions = 0;
   #sql: Sql;
   #seq = 0;
 
-  private constructor(sql: Sql) {
+  private constructor(sql: Sql, number: number, tenant: string) {
     this.#sql = sql;
+    this.shard = number;
+    this.tenant = tenant;
   }
 
   /** A new tenant with a shard in its first life. */
   static async create(sql: Sql): Promise<TestShard> {
-    const shard = new TestShard(sql);
+    const shard = new TestShard(sql, 0, newId());
     const name = `functions-${randomUUID()}`;
     await sql.query("insert into v1.tenant (id, name) values ($1, $2)", [shard.tenant, name]);
     await shard.recover();
     return shard;
+  }
+
+  /** Another shard of the same tenant, in its first life. */
+  async another(number: number): Promise<TestShard> {
+    const other = new TestShard(this.#sql, number, this.tenant);
+    await other.recover();
+    await other.readDefinitions();
+    return other;
   }
 
   get lastSeq(): number {

@@ -77,6 +77,16 @@ test("a period is read and set", async () => {
   expect(bodies).toEqual([{ days: null }, { days: 30 }]);
 });
 
+test("the number of shards is read and set", async () => {
+  const { server, skein } = await createClient();
+  const two = { count: 1, version: 3, shards: [{ number: 0, state: "active" }] };
+  server.on("GET /tenant/shards", () => ({ body: two }));
+  server.on("PUT /tenant/shards", () => ({ body: { ...two, count: 4 } }));
+  expect(await skein.tenant.shards.get()).toEqual(two);
+  expect(await skein.tenant.shards.set(4)).toMatchObject({ count: 4 });
+  expect(server.requestsTo("PUT /tenant/shards")[0]?.body).toEqual({ count: 4 });
+});
+
 test("a check goes on until all runs have been checked, and adds up", async () => {
   const { server, skein } = await createClient();
   const answers = [

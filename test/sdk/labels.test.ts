@@ -113,7 +113,7 @@ test("a shard that comes later is told the labels as they are then", async () =>
   made.setLabels({ gpu: "no" });
   await session.next("labels");
   shard.shards = [0, 1];
-  session.send({ type: "shards" });
+  session.send({ type: "shards", version: 2, shards: [] });
   shard.welcomeEverybody();
   // The slots are divided anew, so the first says hello again as well.
   const next = [await shard.session(), await shard.session()];

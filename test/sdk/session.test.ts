@@ -300,7 +300,7 @@ test("a shards frame opens sockets to new shards and offers the rest of the slot
   before.send(task());
   const call = await calls.next("a call");
   shard.shards = [0, 1];
-  before.send({ type: "shards" });
+  before.send({ type: "shards", version: 2, shards: [] });
   const sessions = [await shard.session(), await shard.session()];
   for (const session of sessions) expect((await session.hello).slots).toBe(2);
   const again = sessions.find((session) => session.shard === 0);
@@ -321,7 +321,7 @@ test("a shard that is no longer listed gets its results before its socket closes
   closing?.send(task({ shard: 1 }));
   const call = await calls.next("a call");
   shard.shards = [0];
-  kept?.send({ type: "shards" });
+  kept?.send({ type: "shards", version: 2, shards: [] });
   await closing?.next("drain");
   call.finish("last");
   await closing?.next("completed");

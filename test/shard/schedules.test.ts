@@ -1,7 +1,7 @@
 /** Schedules start their runs by their tenant's clock: once for each tick, whatever dies on the way. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { StartAnswer } from "../../durable-objects/dispatcher-shard.ts";
+import type { StartAnswer } from "../../durable-objects/shard-calls.ts";
 import { Clock } from "../../durable-objects/schedule-clock.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import type { Schedule } from "../../protocol/schedule-bodies.ts";

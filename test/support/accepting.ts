@@ -4,7 +4,7 @@
  */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
-import type { StartAnswer } from "../../durable-objects/dispatcher-shard.ts";
+import type { StartAnswer } from "../../durable-objects/shard-calls.ts";
 import { RETRY_MAX_MS } from "../../messages/limits.ts";
 import { drainName } from "../../messages/drain-name.ts";
 import type { PublishedEvent, PublishEvent } from "../../protocol/http.ts";

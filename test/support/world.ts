@@ -68,9 +68,14 @@ export class World {
     this.env = env as unknown as Environment;
   }
 
-  /** The tenant's shard. A new stub each time: one that has failed stays broken. */
+  /** The tenant's first shard. */
   get shard(): DurableObjectStub<DispatcherShard> {
-    return this.env.DISPATCHER.getByName(shardName({ tenant: this.tenant, shard: 0 }));
+    return this.shardAt(0);
+  }
+
+  /** A new stub each time: one that has failed stays broken. */
+  shardAt(number: number): DurableObjectStub<DispatcherShard> {
+    return this.env.DISPATCHER.getByName(shardName({ tenant: this.tenant, shard: number }));
   }
 
   /** Calls the API as the tenant, unless the headers say otherwise. */
@@ -121,15 +126,15 @@ export class World {
   }
 
   /** A worker that has said hello and been welcomed. */
-  async connectWorker(options: FakeWorkerOptions): Promise<FakeWorker> {
-    const worker = await this.openSocket();
+  async connectWorker(options: FakeWorkerOptions, shard = 0): Promise<FakeWorker> {
+    const worker = await this.openSocket({}, shard);
     await worker.hello(options);
     return worker;
   }
 
   /** A socket on which nothing has been said. */
-  async openSocket(headers: Record<string, string> = {}): Promise<FakeWorker> {
-    const response = await exports.default.fetch(`${API}/shards/0/session`, {
+  async openSocket(headers: Record<string, string> = {}, shard = 0): Promise<FakeWorker> {
+    const response = await exports.default.fetch(`${API}/shards/${shard}/session`, {
       headers: { upgrade: "websocket", authorization: `Bearer ${this.token}`, ...headers },
     });
     const worker = new FakeWorker(response);
@@ -139,18 +144,20 @@ export class World {
 
   /**
    * Lets time pass; every alarm on the way goes off at its moment, and what it sets in motion comes
-   * to rest before time goes on. `isStuck` when it can't, because the test holds a lock.
+   * to rest before time goes on. `isStuck` when it can't, because the test holds a lock; `shards`: whose alarms.
    */
-  async advance(ms: number, { isStuck = false } = {}): Promise<void> {
+  async advance(ms: number, { isStuck = false, shards = [0] } = {}): Promise<void> {
     const target = Date.now() + ms;
     for (let alarms = 0; ; alarms++) {
       if (alarms === MAX_ALARMS) throw new Error("The alarm goes off again and again");
       if (!isStuck) await traffic.settled();
-      const alarm = await this.alarmAt();
-      if (alarm === null || alarm > target) break;
-      vi.setSystemTime(Math.max(alarm, Date.now()));
-      await runDurableObjectAlarm(this.shard);
-      if ((await this.alarmAt()) === alarm) throw new Error(LOST_ALARM);
+      const [next] = (
+        await Promise.all(shards.map(async (shard) => ({ shard, at: await this.alarmAt(shard) })))
+      ).toSorted((a, b) => (a.at ?? Infinity) - (b.at ?? Infinity));
+      if (next === undefined || next.at === null || next.at > target) break;
+      vi.setSystemTime(Math.max(next.at, Date.now()));
+      await runDurableObjectAlarm(this.shardAt(next.shard));
+      if ((await this.alarmAt(next.shard)) === next.at) throw new Error(LOST_ALARM);
     }
     vi.setSystemTime(target);
   }
@@ -160,8 +167,9 @@ export class World {
     await traffic.settled();
   }
 
-  async alarmAt(): Promise<number | null> {
-    return await runInDurableObject(this.shard, (_shard, state) => state.storage.getAlarm());
+  async alarmAt(shard = 0): Promise<number | null> {
+    const stub = this.shardAt(shard);
+    return await runInDurableObject(stub, (_shard, state) => state.storage.getAlarm());
   }
 
   /** The platform forgets the alarm, and tells nobody. */
@@ -179,9 +187,11 @@ export class World {
   }
 
   /** Ends the shard's life between two instructions: what was under way is lost, sockets drop. */
-  async crashShard(): Promise<void> {
+  async crashShard(shard = 0): Promise<void> {
     try {
-      await runInDurableObject(this.shard, (_shard, state) => state.abort("crashed by a test"));
+      await runInDurableObject(this.shardAt(shard), (_shard, state) =>
+        state.abort("crashed by a test"),
+      );
     } catch {
       // The call dies with its shard.
     }

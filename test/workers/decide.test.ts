@@ -28,6 +28,7 @@ function hourly(more: Partial<DueScheduleRow> = {}): DueScheduleRow {
     catchUpLimit: 100,
     jitterMs: 0,
     lastRun: null,
+    lastShard: null,
     isPreviousUnfinished: false,
     bytes: 4,
     ...more,

@@ -25,6 +25,7 @@ import { answerProblem, problemResponse } from "./problems.ts";
 import { replayCheck } from "./replay-check.ts";
 import { replays } from "./replays.ts";
 import { retention } from "./retention.ts";
+import { tenantShards } from "./tenant-shards.ts";
 import { runs } from "./runs.ts";
 import { schedules } from "./schedules.ts";
 import { shards } from "./shards.ts";
@@ -112,6 +113,7 @@ const resources = [
   runExports,
   imports,
   retention,
+  tenantShards,
   events,
   messages,
   webhooks,

@@ -26,7 +26,6 @@ export const authenticate = createMiddleware<AppTypes>(async (context, next) => 
   }
   const tenant = await tenantOf(token, context.env);
   context.set("tenant", tenant.tenant);
-  context.set("shards", tenant.shards);
   context.set("token", tenant.token);
   return next();
 });

@@ -3,13 +3,13 @@
  * told to stop, and its children are cancelled after it.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import { findUnfinishedRuns, readRunStates } from "../../database/read-runs.ts";
+import { findUnfinishedRuns, readRunStates, type StateOfRun } from "../../database/read-runs.ts";
 import { connectReads, type Reads } from "../../database/reads.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import { MAX_BY_FILTER } from "../../protocol/limits.ts";
-import { isFinishedRun, type RunState } from "../../protocol/states.ts";
+import { isFinishedRun } from "../../protocol/states.ts";
 import type { AppTypes } from "../environment.ts";
-import { cancelAtShard, shardOfRun } from "../shard-calls.ts";
+import { cancelRuns } from "../shard-calls.ts";
 import {
   cancelledRunSchema,
   cancelledRunsSchema,
@@ -53,14 +53,14 @@ export const cancellations = new OpenAPIHono<AppTypes>({ defaultHook: refuseInva
     const reads = connectReads(context.env);
     const filter = context.req.valid("json");
     const found = await findUnfinishedRuns(reads, tenant, filter, MAX_BY_FILTER + 1);
-    const states = await cancelAll(
+    const runs = await cancelAll(
       context.env,
       reads,
       tenant,
       found.slice(0, MAX_BY_FILTER),
       whyCancelled(),
     );
-    const cancelled = [...states.values()].filter((state) => state === "cancelled").length;
+    const cancelled = runs.filter(({ state }) => state === "cancelled").length;
     return context.json({ cancelled, hasMore: found.length > MAX_BY_FILTER }, 200);
   })
   .openapi(cancel, async (context) => {
@@ -68,10 +68,12 @@ export const cancellations = new OpenAPIHono<AppTypes>({ defaultHook: refuseInva
     const { reason } = context.req.valid("json");
     const { tenant } = context.var;
     const reads = connectReads(context.env);
-    const before = (await readRunStates(reads, tenant, [id])).get(id) ?? refuseUnknownRun(id);
-    if (isFinishedRun(before)) return context.json({ id, state: before, cancelled: false }, 200);
-    const states = await cancelAll(context.env, reads, tenant, [id], whyCancelled(reason));
-    const state = states.get(id) ?? refuseUnknownRun(id);
+    const [before = refuseUnknownRun(id)] = await readRunStates(reads, tenant, [id]);
+    if (isFinishedRun(before.state)) {
+      return context.json({ id, state: before.state, cancelled: false }, 200);
+    }
+    const [after] = await cancelAll(context.env, reads, tenant, [before], whyCancelled(reason));
+    const { state } = after ?? refuseUnknownRun(id);
     return context.json({ id, state, cancelled: state === "cancelled" }, 200);
   });
 
@@ -80,22 +82,13 @@ async function cancelAll(
   env: AppTypes["Bindings"],
   reads: Reads,
   tenant: string,
-  runs: string[],
+  runs: { id: string; shard: number }[],
   error: TaskError,
-): Promise<Map<string, RunState>> {
-  if (runs.length === 0) return new Map();
-  const byShard = Map.groupBy(runs, shardOfRun);
-  await Promise.all(
-    [...byShard].map(([shard, ofShard]) =>
-      cancelAtShard(
-        env,
-        tenant,
-        shard,
-        ofShard.map((run) => ({ run, error })),
-      ),
-    ),
-  );
-  return await readRunStates(reads, tenant, runs);
+): Promise<StateOfRun[]> {
+  if (runs.length === 0) return [];
+  await cancelRuns(env, tenant, runs, error);
+  const ids = runs.map(({ id }) => id);
+  return await readRunStates(reads, tenant, ids);
 }
 
 function whyCancelled(reason?: string): TaskError {

@@ -9,10 +9,12 @@ import { listLimits, readLimit, toStoredLimit } from "../../database/read-limits
 import { connectReads } from "../../database/reads.ts";
 import type { LimitKeyState } from "../../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS, MAX_STORED_LIMITS } from "../../protocol/limits.ts";
+import { shardNumbers } from "../../protocol/shard-map.ts";
 import { checkStoredLimit } from "../definitions/limit-checks.ts";
 import { firstOf } from "../definitions/registration.ts";
 import type { AppTypes } from "../environment.ts";
-import { askShards, shardNumbers, tellEach } from "../shard-calls.ts";
+import { readShardMap } from "../shard-maps.ts";
+import { askShards, tellEach } from "../shard-calls.ts";
 import { nameParameters, pageOf } from "./fields.ts";
 import {
   limitStateSchema,
@@ -141,13 +143,13 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
 
 /** The change is in force once this resolves; a shard that can't be reached learns of it when it can. */
 async function tellShards(
-  { env, var: { tenant, shards, log } }: Context<AppTypes>,
+  { env, var: { tenant, log } }: Context<AppTypes>,
   version: number,
 ): Promise<void> {
   await tellEach(
     env,
     log,
-    shardNumbers(shards).map((shard) => ({ tenant, shard })),
+    shardNumbers(await readShardMap(env, tenant)).map((shard) => ({ tenant, shard })),
     async (stub) => await stub.heedLimits(version),
   );
 }

@@ -4,7 +4,7 @@
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { listLogs } from "../../database/read-logs.ts";
 import { readResult, readRun } from "../../database/read-run.ts";
-import { listRuns } from "../../database/read-runs.ts";
+import { listRuns, readRunStates } from "../../database/read-runs.ts";
 import { connectReads } from "../../database/reads.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import { delayedUntil } from "../../protocol/delay.ts";
@@ -12,7 +12,7 @@ import type { StartedRun, StartRun } from "../../protocol/http.ts";
 import { isFinishedRun } from "../../protocol/states.ts";
 import { startRow, workflowToStart } from "../definitions/start-row.ts";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardOfRun, type Started, startAtShard } from "../shard-calls.ts";
+import { callShard, type Started, startAtShard } from "../shard-calls.ts";
 import { pageOf } from "./fields.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
@@ -146,17 +146,16 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { tenant } = context.var;
     const reads = connectReads(context.env);
     const deadline = Date.now() + waitMs;
-    const finished =
-      waitMs === 0
-        ? undefined
-        : // Asked before the first reading, so that no end falls between the two.
-          callShard(context.env, tenant, shardOfRun(id), (stub) =>
-            stub.waitForRun(id, Math.max(0, deadline - Date.now())),
-          ).catch(() => {}); // without a shard to wait at, what was read is the answer
-    const now = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
-    if (finished === undefined || isFinishedRun(now.state)) return context.json(now, 200);
-    await finished;
-    return context.json((await readResult(reads, tenant, id)) ?? refuseUnknownRun(id), 200);
+    const { result: now, shard } = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
+    if (waitMs === 0 || isFinishedRun(now.state)) return context.json(now, 200);
+    const finished = callShard(context.env, tenant, shard, (stub) =>
+      stub.waitForRun(id, Math.max(0, deadline - Date.now())),
+    ).catch(() => {}); // without a shard to wait at, what is read is the answer
+    // Looked at once more after it has been asked, so that no end falls between the two.
+    const [asked] = await readRunStates(reads, tenant, [id]);
+    if (asked !== undefined && !isFinishedRun(asked.state)) await finished;
+    const { result: last } = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
+    return context.json(last, 200);
   })
   .openapi(logs, async (context) => {
     const { id } = context.req.valid("param");

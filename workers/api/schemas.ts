@@ -47,8 +47,19 @@ export const publishedEventsSchema = z
   .openapi("PublishedEvents");
 
 export const shardsSchema = z
-  .object({ shards: z.array(z.object({ number: z.int(), path: z.string() })) })
-  .openapi("Shards") satisfies z.ZodType<{ shards: http.Shard[] }>;
+  .object({
+    version: z.int().openapi({ description: "Rises with every change." }),
+    shards: z.array(
+      z.object({
+        number: z.int(),
+        path: z.string(),
+        isDraining: z.boolean().exactOptional().openapi({
+          description: "It takes no new runs, and closes when it has finished those it has.",
+        }),
+      }),
+    ),
+  })
+  .openapi("Shards") satisfies z.ZodType<{ version: number; shards: http.Shard[] }>;
 
 export const shardLoadSchema = z
   .object({

@@ -2,8 +2,10 @@
  * Shards: which there are, and the WebSocket on which a worker joins one.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import { shardList } from "../../protocol/shard-map.ts";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardNumbers, shardStub } from "../shard-calls.ts";
+import { callShard, shardStub } from "../shard-calls.ts";
+import { isShard, readShardMap } from "../shard-maps.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { shardLoadSchema, shardParameters, shardsSchema } from "./schemas.ts";
@@ -14,7 +16,10 @@ const list = createRoute({
   tags: ["Workers"],
   operationId: "listShards",
   summary: "List the shards a worker connects to",
-  responses: answers({ 200: ["Every shard of the tenant", shardsSchema] }, []),
+  responses: answers(
+    { 200: ["Every shard of the tenant, also those that drain", shardsSchema] },
+    [],
+  ),
 });
 
 const read = createRoute({
@@ -46,21 +51,18 @@ const session = createRoute({
 
 export const shards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid });
 
-shards.openapi(list, (context) => {
-  const paths = shardNumbers(context.var.shards).map((number) => ({
-    number,
-    path: `/api/v1/shards/${number}/session`,
-  }));
-  return context.json({ shards: paths }, 200);
+shards.openapi(list, async (context) => {
+  const map = await readShardMap(context.env, context.var.tenant);
+  return context.json({ version: map.version, shards: shardList(map) }, 200);
 });
 
 shards.openapi(read, async (context) => {
   const { number } = context.req.valid("param");
   const {
     env,
-    var: { tenant, shards: count },
+    var: { tenant },
   } = context;
-  if (number >= count) refuseUnknown(String(number));
+  if (!(await isShard(env, tenant, number))) refuseUnknown(String(number));
   const load = await callShard(env, tenant, number, async (stub) => await stub.load());
   return context.json({ number, ...load }, 200);
 });
@@ -69,15 +71,17 @@ shards.openAPIRegistry.registerPath(session);
 shards.get("/shards/:number/session", async (context) => {
   const asked = context.req.param("number");
   const number = Number(asked);
-  if (!/^(0|[1-9]\d*)$/.test(asked) || number >= context.var.shards) {
-    refuseUnknown(asked);
-  }
+  const {
+    env,
+    var: { tenant },
+  } = context;
+  if (!/^(0|[1-9]\d*)$/.test(asked) || !(await isShard(env, tenant, number))) refuseUnknown(asked);
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
     throw new ProblemError("upgrade_required", "Open this address as a WebSocket.", {
       headers: { upgrade: "websocket" },
     });
   }
-  return shardStub(context.env, context.var.tenant, number).fetch(context.req.raw);
+  return shardStub(env, tenant, number).fetch(context.req.raw);
 });
 
 function refuseUnknown(number: string): never {

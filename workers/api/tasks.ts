@@ -15,7 +15,7 @@ import { connectReads, isoTime, type Reads } from "../../database/reads.ts";
 import type { LinePosition, WaitReason, Why } from "../../protocol/limit-bodies.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardOfRun } from "../shard-calls.ts";
+import { callShard } from "../shard-calls.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { runParameters } from "./run-schemas.ts";
@@ -90,11 +90,13 @@ async function explain(
     env,
     var: { tenant },
   } = context;
-  const ready = waiting.filter((task) => reasonInPostgres(task) === undefined).map(({ id }) => id);
+  const ofRun = waiting.filter((task) => reasonInPostgres(task) === undefined);
+  const ready = ofRun.map(({ id }) => id);
+  const [first] = ofRun;
   const known =
-    ready.length === 0
+    first === undefined
       ? []
-      : await callShard(env, tenant, shardOfRun(run), async (stub) => await stub.why(ready));
+      : await callShard(env, tenant, first.shard, async (stub) => await stub.why(ready));
   return await Promise.all(
     waiting.map(async (task) => {
       const { id, step, state } = task;
@@ -165,11 +167,11 @@ async function reasonInQueue(
   if (state === "running") return { kind: "running", worker, since: isoTime(startedAt) };
   if (queued === undefined) return { kind: "arriving" };
   const { before, behind } = await readLine(reads, tenant, queued, id);
-  const { action, lane } = queued;
+  const { shard, action, lane } = queued;
   const ofLane = await callShard(
     env,
     tenant,
-    shardOfRun(runIdOf(id)),
+    shard,
     async (stub) => await stub.whyLane({ action, lane }),
   );
   if (ofLane === undefined || !("line" in ofLane)) {

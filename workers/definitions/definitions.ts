@@ -9,6 +9,7 @@ import type { Environment } from "../environment.ts";
 import { FilterSet } from "../matching/filter-set.ts";
 import { type Listener, type Triggers, compileTriggers } from "../matching/match-event.ts";
 import { StoredFilters } from "../matching/stored-filters.ts";
+import { type Placing, placingOf } from "./placement.ts";
 import { MAX_FILTERS_BYTES } from "../../protocol/limits.ts";
 
 const MAX_TENANTS = 1_000; // tenants whose definitions one isolate remembers
@@ -25,6 +26,10 @@ export interface Definitions {
   /** By key of an event that cancels runs or is waited for: where in it the values are by which those are found. */
   awaited: ReadonlyMap<string, { p: string[] }[]>;
   stored: StoredFilters;
+  /** How many shards take new runs. */
+  shards: number;
+  /** By version, how its runs are placed on them; under its id each workflow's, for other versions. */
+  placing: ReadonlyMap<string, Placing>;
   /** They have changed since. */
   isOutdated: boolean;
   /** Keys of events that a wait may look back for. */
@@ -93,6 +98,8 @@ function compile(row: DefinitionsRow, stored = new StoredFilters()): Definitions
     triggers: compileTriggers(workflows.filter(({ paused }) => paused !== "drop")),
     awaited: pathsByEvent(row.awaited),
     stored,
+    shards: row.shards,
+    placing: placingOf(row.workflows),
     isOutdated: false,
     lookedBackAt: new Set(
       row.awaited.filter(({ isLookedBackAt }) => isLookedBackAt).map(({ event }) => event),

@@ -12,7 +12,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import type { Definitions } from "../definitions/definitions.ts";
 import { startRow, workflowToStart } from "../definitions/start-row.ts";
 import type { Environment } from "../environment.ts";
-import { callShardOnce, cancelAtShard, shardOfRun, tryToStart } from "../shard-calls.ts";
+import { callShardOnce, cancelRuns, tryToStart } from "../shard-calls.ts";
 import { type Decision, decide } from "./decide.ts";
 import {
   DUE_BYTES,
@@ -127,12 +127,10 @@ const PREVIOUS_CANCELLED: TaskError = {
 
 /** By its id, so that whoever has cancelled it before has done the same. */
 async function cancelPrevious(env: Environment, tenant: string, piece: Due[]): Promise<void> {
-  const runs = piece.flatMap(({ schedule: { lastRun }, decision }) =>
-    decision.cancelsPrevious && lastRun !== null ? [lastRun] : [],
+  const runs = piece.flatMap(({ schedule: { lastRun: id, lastShard: shard }, decision }) =>
+    decision.cancelsPrevious && id !== null && shard !== null ? [{ id, shard }] : [],
   );
-  const calls = runs.map((run) => ({ run, error: PREVIOUS_CANCELLED }));
-  const [first] = runs;
-  if (first !== undefined) await cancelAtShard(env, tenant, shardOfRun(first), calls);
+  await cancelRuns(env, tenant, runs, PREVIOUS_CANCELLED);
 }
 
 function callOf(piece: Due[], definitions: Definitions): StartCall {

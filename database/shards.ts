@@ -1,0 +1,37 @@
+/**
+ * A tenant's shards as Postgres has them.
+ */
+import type { ShardMap } from "../protocol/shard-map.ts";
+import type { Query } from "./connect.ts";
+
+/** Undefined when there is no such tenant. */
+export async function readShards(query: Query, tenant: string): Promise<ShardMap | undefined> {
+  return await call(query, "v1.read_shards($1)", tenant);
+}
+
+/** As they are since, also when there were as many before; undefined when there is no such tenant. */
+export async function setShards(
+  query: Query,
+  tenant: string,
+  count: number,
+): Promise<ShardMap | undefined> {
+  return await call(query, "v1.set_shards($1, $2)", tenant, count);
+}
+
+/** What there is since the shard is closed; undefined: it can't be, now. */
+export async function closeShard(
+  query: Query,
+  { tenant, shard, epoch }: { tenant: string; shard: number; epoch: number },
+  at: number,
+): Promise<ShardMap | undefined> {
+  return await call(query, "v1.close_shard($1, $2, $3, $4)", tenant, shard, epoch, at);
+}
+
+async function call(
+  query: Query,
+  statement: string,
+  ...parameters: unknown[]
+): Promise<ShardMap | undefined> {
+  const [row] = await query(`select ${statement} as map`, parameters);
+  return (row?.["map"] ?? undefined) as ShardMap | undefined;
+}
