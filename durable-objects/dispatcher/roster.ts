@@ -12,6 +12,14 @@ import type { Placing } from "./needs.ts";
 /** What a preferred label counts for, where the step doesn't say. */
 const DEFAULT_LABEL_WEIGHT = 100;
 
+/** So many slots more would be used; `least` is what the task takes that comes first. */
+export interface Wanted {
+  slots: number;
+  least: number;
+}
+
+export const NOTHING: Wanted = { slots: 0, least: 0 };
+
 export type Labels = { [label: string]: string | number };
 
 export interface SessionRecord {
@@ -37,6 +45,10 @@ export class Session {
   readonly id: string;
   worker = "";
   slots = 0;
+  /** All slots of its worker, which divides them among shards; undefined: it does not. */
+  of: number | undefined;
+  /** What it was told is wanted here: see `shard-credits.ts`. */
+  toldWanted: Wanted = NOTHING;
   actions = new Set<string>();
   versions = new Set<string>();
   heartbeatLimitMs = 0;
@@ -101,6 +113,11 @@ export class Session {
     return this.#used;
   }
 
+  /** Slots that attempts claim which want to go on. */
+  get claimedSlots(): number {
+    return this.#claimed;
+  }
+
   /** Whether attempts depend on it: its silence matters only then. */
   get isBusy(): boolean {
     return this.holding.size > 0 || this.waiting.size > 0;
@@ -157,7 +174,28 @@ export class Roster {
   #sessions = new Map<string, Session>();
   #byAction = new Map<string, Set<Session>>();
   #freed = new Set<Session>();
+  #divided = new Set<Session>();
   #own: Session | undefined;
+
+  /** Sessions whose workers divide their slots among shards. */
+  get divided(): ReadonlySet<Session> {
+    return this.#divided;
+  }
+
+  /** The worker has so many slots, and this shard may use so many of them. */
+  credit(session: Session, slots: number, of: number): void {
+    session.slots = slots;
+    session.of = of;
+    this.#divided.add(session);
+    session.noteFreed();
+  }
+
+  /** The worker has given all its slots to this shard, for good. */
+  undivide(session: Session): void {
+    session.of = undefined;
+    session.toldWanted = NOTHING;
+    this.#divided.delete(session);
+  }
 
   get size(): number {
     return this.#sessions.size;
@@ -169,6 +207,11 @@ export class Roster {
 
   find(id: string): Session | undefined {
     return this.#own?.id === id ? this.#own : this.#sessions.get(id);
+  }
+
+  /** A session that a worker may resume: never that of Skein's own. */
+  findWorker(id: string): Session | undefined {
+    return this.#sessions.get(id);
   }
 
   /** Adds the session of Skein's own worker. It has no socket, never leaves, and is none of `sessions`. */
@@ -197,6 +240,7 @@ export class Roster {
 
   leave(session: Session): void {
     this.#sessions.delete(session.id);
+    this.#divided.delete(session);
     for (const action of session.actions) {
       const offering = this.#byAction.get(action);
       offering?.delete(session);
