@@ -8,6 +8,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import {
   type ChildFrame,
   type ChildStart,
+  type ErrorFrame,
   type HelloFrame,
   type Message,
   PONG,
@@ -295,6 +296,12 @@ export class FakeSession {
     const { slots } = await this.next("slots");
     this.send({ type: "slots", slots });
     return slots;
+  }
+
+  /** Refuses the handshake, as a shard does that too many come to. */
+  sendAway(told: Pick<ErrorFrame, "retryAfterMs" | "place" | "resumeGraceMs">): void {
+    this.send({ type: "error", code: "too_many_handshakes", detail: "Come back", ...told });
+    this.close(1013);
   }
 
   close(code: number): void {
