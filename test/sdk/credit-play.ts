@@ -175,9 +175,11 @@ export class CreditPlay {
   /** As a shard does in each turn: starts what it has room for, and says what more it would. */
   #settle(shard: PlayedShard): void {
     if (!shard.isUp) return;
-    for (const task of [...shard.queue]) {
-      if (shard.used + task.slots > shard.slots) continue;
-      shard.queue.splice(shard.queue.indexOf(task), 1);
+    for (const task of shard.queue.splice(0)) {
+      if (shard.used + task.slots > shard.slots) {
+        shard.queue.push(task);
+        continue;
+      }
       shard.held.add(task);
       shard.started += 1;
       shard.toWorker.push({ type: "task", task });
