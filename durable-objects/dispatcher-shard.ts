@@ -16,7 +16,7 @@ import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
 import { runIdOf } from "../protocol/ids.ts";
 import type { ShardMap } from "../protocol/shard-map.ts";
-import { PING, PONG, SUBPROTOCOL, type TaskFrame } from "../protocol/session.ts";
+import { PING, PONG, type TaskFrame } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
@@ -121,14 +121,8 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   }
 
   /** Takes a worker's WebSocket; the edge Worker has authenticated it. */
-  override fetch(_request: Request): Response {
-    const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
-    this.#sessions.accept(server);
-    return new Response(null, {
-      status: 101,
-      webSocket: client,
-      headers: { "sec-websocket-protocol": SUBPROTOCOL },
-    });
+  override fetch(request: Request): Response {
+    return this.#sessions.accept(request, () => this.#armForAll());
   }
 
   /** Makes events and runs durable, and answers once they are. Safe to call again with the same ids. */

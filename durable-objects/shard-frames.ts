@@ -18,7 +18,7 @@ import type { ShardState } from "./shard-state.ts";
 /** Frames about attempts. */
 export type AttemptFrame = Exclude<
   WorkerFrame,
-  { type: "hello" | "pause" | "resume" | "drain" | "received" | "labels" }
+  { type: "hello" | "pause" | "resume" | "drain" | "received" | "labels" | "slots" }
 >;
 /** Frames that a handler waits for the answer of. */
 const ASKING: ReadonlySet<AttemptFrame["type"]> = new Set(["extend", "spawn", "return"]);

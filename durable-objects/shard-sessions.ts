@@ -4,41 +4,42 @@
  */
 import { CLOSE_DRAINED, SESSION_ERRORS, type SessionErrorCode } from "../protocol/errors.ts";
 import type { WorkerRecord } from "../protocol/http.ts";
-import { MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
+import { MAX_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import {
   type AttemptRef,
   HEARTBEAT_LIMIT_MS,
   type HelloFrame,
   PINGS_PER_LIMIT,
-  PROTOCOL_VERSION,
   RESUME_GRACE_MS,
-  type ShardFrame,
-  type ShardsFrame,
   type TaskFrame,
   type WorkerFrame,
 } from "../protocol/session.ts";
+import type { ShardsFrame } from "../protocol/slot-frames.ts";
 import { readMessage, shardsFrame } from "./dispatcher/frames.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
 import type { Labels, Session } from "./dispatcher/roster.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
+import { ShardCredits } from "./shard-credits.ts";
 import { ShardFrames } from "./shard-frames.ts";
+import { ShardHandshakes } from "./shard-handshakes.ts";
 import type { ShardState } from "./shard-state.ts";
-
-interface Attachment {
-  session?: string;
-  connectedAt: number;
-}
+import {
+  type Attachment,
+  BYTES_A_CHARACTER,
+  readAttachment,
+  sendFrames,
+} from "./worker-sockets.ts";
 
 /** "Try again later", of RFC 6455's registry. */
 const COME_BACK = 1013;
-
-const BYTES_A_CHARACTER = 3; // at most, in UTF-8, of one UTF-16 code unit
 
 export class ShardSessions {
   #state: ShardState;
   #attempts: ShardAttempts;
   readonly frames: ShardFrames;
+  #credits: ShardCredits;
+  #handshakes: ShardHandshakes;
   #context: DurableObjectState;
   #execute: (tasks: TaskFrame[]) => void;
   #sockets = new Map<string, WebSocket>();
@@ -57,9 +58,14 @@ export class ShardSessions {
     this.#attempts = attempts;
     this.frames = new ShardFrames(state, attempts);
     this.#context = context;
+    this.#credits = new ShardCredits(state, (session) => this.#sockets.get(session));
+    this.#handshakes = new ShardHandshakes(state, context);
     for (const socket of context.getWebSockets()) {
-      const { session } = readAttachment(socket);
-      if (session !== undefined) this.#sockets.set(session, socket);
+      const { session: id } = readAttachment(socket);
+      if (id === undefined) continue;
+      this.#sockets.set(id, socket);
+      const session = state.roster.find(id);
+      if (session) this.#credits.restore(session, socket);
     }
     // A session whose socket vanished while nobody was awake: its time to be resumed begins now.
     for (const session of state.roster.sessions) {
@@ -68,9 +74,15 @@ export class ShardSessions {
     attempts.rescueOrphans(Date.now());
   }
 
-  accept(socket: WebSocket): void {
-    this.#context.acceptWebSocket(socket);
-    socket.serializeAttachment({ connectedAt: Date.now() } satisfies Attachment);
+  /**
+   * Takes a worker's socket, or sends it away for a while.
+   * @param arm Called when a session has lost its socket by that.
+   */
+  accept(request: Request, arm: () => void): Response {
+    return this.#handshakes.admit(request, (session) => {
+      this.#replace(session);
+      arm();
+    });
   }
 
   /** Tells every worker that is connected which shards there are. Sent with what else is said in this turn. */
@@ -107,7 +119,7 @@ export class ShardSessions {
       }
     }
     if (session === undefined) return;
-    wake(session);
+    this.#wake(session);
     this.#heardAt.set(session.id, now);
   }
 
@@ -116,7 +128,7 @@ export class ShardSessions {
     const session = this.#state.roster.find(OWN_SESSION.id);
     if (session === undefined) return;
     for (const frame of frames) this.#read(session, frame, 0, false, Date.now());
-    wake(session);
+    this.#wake(session);
   }
 
   closed(socket: WebSocket, code: number): void {
@@ -135,6 +147,7 @@ export class ShardSessions {
 
   /** Sends what has gathered in this turn. */
   flush(): void {
+    this.#credits.tell();
     for (const [session, frames] of this.#state.outbox.take()) {
       if (session === OWN_SESSION.id) {
         const tasks = frames.filter((frame) => frame.type === "task");
@@ -178,7 +191,7 @@ export class ShardSessions {
       id: session.id,
       name: session.worker,
       shard: this.#state.name.shard,
-      state: stateOf(session),
+      state: session.state,
       slots: session.slots,
       usedSlots: session.usedSlots,
       actions: [...session.actions],
@@ -208,9 +221,10 @@ export class ShardSessions {
 
   #welcome(socket: WebSocket, hello: HelloFrame): Session {
     const { roster, storage, leases, outbox, log } = this.#state;
-    const known = hello.session === undefined ? undefined : roster.find(hello.session);
+    const known = hello.session === undefined ? undefined : roster.findWorker(hello.session);
     const previous = known && this.#sockets.get(known.id);
-    const connectedAt = Date.now();
+    const { connectedAt } = readAttachment(socket);
+    const now = Date.now();
     const session = roster.join({
       id: known?.id ?? crypto.randomUUID(),
       worker: hello.worker,
@@ -228,8 +242,10 @@ export class ShardSessions {
       closedAt: undefined,
     });
     this.#sockets.set(session.id, socket);
-    socket.serializeAttachment({ session: session.id, connectedAt } satisfies Attachment);
+    const attachment: Attachment = { session: session.id, connectedAt: now };
+    socket.serializeAttachment(attachment);
     storage.writeSession(session.toRecord());
+    this.#credits.greet(session, socket, hello.of);
     if (previous) this.#refuse(previous, "session_replaced", "Its worker has a newer socket.");
 
     const resumed: AttemptRef[] = [];
@@ -258,7 +274,7 @@ export class ShardSessions {
     // They may have changed since it asked which there are.
     if (this.#state.map.version > 1) outbox.add(session.id, shardsFrame(this.#state.map));
     // Its handlers may be at them: what they hold is free when it says so, as after any other cancel.
-    for (const lease of stopping) this.#attempts.askAgainToStop(lease, connectedAt);
+    for (const lease of stopping) this.#attempts.askAgainToStop(lease, now);
     if (session.isPaused !== (hello.isPaused === true)) {
       outbox.add(session.id, { type: session.isPaused ? "pause" : "resume" });
     }
@@ -301,6 +317,8 @@ export class ShardSessions {
         return this.#setDraining(session);
       case "labels":
         return this.#setLabels(session, frame.labels);
+      case "slots":
+        return this.#credits.hear(session, frame);
       default:
         return this.frames.read(session, frame, bytes, isLarge, now);
     }
@@ -309,6 +327,7 @@ export class ShardSessions {
   #setPaused(session: Session, isPaused: boolean, askedPause?: boolean): void {
     session.isPaused = isPaused;
     session.noteFreed();
+    this.#credits.doubt(session);
     session.askedPause = askedPause;
     this.#state.storage.writeSession(session.toRecord());
     const event = isPaused ? "session.paused" : "session.unpaused";
@@ -318,11 +337,13 @@ export class ShardSessions {
   #setLabels(session: Session, labels: Labels): void {
     session.labels = labels;
     session.noteFreed();
+    this.#credits.doubt(session);
     this.#state.storage.writeSession(session.toRecord());
   }
 
   #setDraining(session: Session): void {
     session.isDraining = true;
+    this.#credits.doubt(session);
     this.#state.storage.writeSession(session.toRecord());
     this.#state.log.info("session.draining", { session_id: session.id, worker: session.worker });
   }
@@ -348,6 +369,20 @@ export class ShardSessions {
     this.#state.storage.writeSession(session.toRecord());
   }
 
+  /** It has been heard of: it gets tasks again. */
+  #wake(session: Session): void {
+    if (!session.isStalled) return;
+    session.isStalled = false;
+    session.noteFreed();
+    this.#credits.doubt(session);
+  }
+
+  /** Its worker has come by another socket: the one it had is of no use any more. */
+  #replace(session: Session): void {
+    const socket = this.#sockets.get(session.id);
+    if (socket) this.#refuse(socket, "session_replaced", "Its worker has a newer socket.");
+  }
+
   #refuse(socket: WebSocket, code: SessionErrorCode, detail: string): void {
     const { close, title } = SESSION_ERRORS[code];
     const { session } = readAttachment(socket);
@@ -361,39 +396,4 @@ export class ShardSessions {
     }
     this.closed(socket, close);
   }
-}
-
-/** It has been heard of: it gets tasks again. */
-function wake(session: Session): void {
-  if (session.isStalled) session.noteFreed();
-  session.isStalled = false;
-}
-
-function sendFrames(socket: WebSocket, frames: ShardFrame[]): void {
-  try {
-    for (const message of messagesOf(frames)) socket.send(message);
-  } catch {
-    // The socket closed under us: its close event follows, and the worker asks again.
-  }
-}
-
-/** As few messages as the platform takes. */
-function messagesOf(frames: ShardFrame[]): string[] {
-  const message = JSON.stringify({ v: PROTOCOL_VERSION, frames });
-  if (message.length * BYTES_A_CHARACTER <= MAX_MESSAGE_BYTES || frames.length === 1) {
-    return [message];
-  }
-  const middle = frames.length >> 1;
-  return [...messagesOf(frames.slice(0, middle)), ...messagesOf(frames.slice(middle))];
-}
-
-function readAttachment(socket: WebSocket): Attachment {
-  return (socket.deserializeAttachment() as Attachment | null) ?? { connectedAt: 0 };
-}
-
-function stateOf(session: Session): WorkerRecord["state"] {
-  if (session.closedAt !== undefined) return "disconnected";
-  if (session.isDraining) return "draining";
-  if (session.isStalled) return "stalled";
-  return session.isPaused ? "paused" : "connected";
 }

@@ -80,6 +80,15 @@ export class ShardStorage {
     );
   }
 
+  /** For how long it can be resumed. Alone, because many are prolonged at once. */
+  writeGrace(id: string, resumeGraceMs: number): void {
+    this.#sql.exec(
+      "update session set record = json_set(record, '$.resumeGraceMs', ?) where id = ?",
+      resumeGraceMs,
+      id,
+    );
+  }
+
   deleteSession(id: string): void {
     this.#sql.exec("delete from session where id = ?", id);
   }

@@ -135,6 +135,7 @@ export const SESSION_ERRORS = {
     close: 4408,
     title: "The session was silent for longer than the heartbeat limit",
   },
+  too_many_handshakes: { close: 1013, title: "Too many workers connect at once" },
 } as const satisfies Record<string, { close: number; title: string }>;
 export type SessionErrorCode = keyof typeof SESSION_ERRORS;
 

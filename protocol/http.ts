@@ -354,9 +354,8 @@ export interface Page<Item> {
 
 export interface Shard {
   number: number;
-  /** Where a worker opens its WebSocket, relative to the API's address. */
-  path: string;
-  isDraining?: boolean; // it gets no new runs: workers stay where they are connected, and no more come
+  path: string; // where a worker opens its WebSocket, relative to the API's address
+  isDraining?: boolean; // it gets no new runs, and leaves the list when it has none left
 }
 
 /** What a shard has in memory at this moment. All of it is bounded, whatever waits in the queue. */

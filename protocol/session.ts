@@ -7,8 +7,8 @@
  */
 import type { SessionErrorCode, TaskError } from "./errors.ts";
 import type { StartingFilter } from "./event-bodies.ts";
-import type { Shard } from "./http.ts";
 import type { Json, Metadata } from "./json.ts";
+import type { CreditFrame, ShardsFrame, SlotsFrame, WantedFrame } from "./slot-frames.ts";
 import type { Waited } from "./wait-bodies.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -78,6 +78,7 @@ export type WorkerFrame =
   | SettleFrame
   | RateLimitedFrame
   | LabelsFrame
+  | CreditFrame
   | PauseFrame
   | ResumeFrame
   | DrainFrame;
@@ -89,8 +90,10 @@ export interface HelloFrame {
   worker: string;
   /** Which SDK, and its version: `typescript/0.1.0`. */
   sdk: string;
-  /** Tasks this worker takes at once from this shard. */
+  /** Slots that this shard may use now: tasks this worker takes at once from it. */
   slots: number;
+  /** All its slots, where it divides them among several shards. Absent: as many as `slots`. */
+  of?: number;
   /** Actions it can execute. */
   actions: string[];
   /** Workflow versions it was built with: preferred for their runs, and of pinned ones the only ones. */
@@ -266,6 +269,8 @@ export type ShardFrame =
   | PauseFrame
   | ResumeFrame
   | DrainFrame
+  | SlotsFrame
+  | WantedFrame
   | ShardsFrame
   | ErrorFrame;
 
@@ -381,16 +386,14 @@ export interface ChildFrame extends AttemptRef {
   error: (TaskError & { step: string | null }) | null;
 }
 
-/** The tenant's shards, as `GET /shards` answers: they have changed. One with a lower version is outdated. */
-export interface ShardsFrame {
-  type: "shards";
-  version: number;
-  shards: Shard[];
-}
-
-/** The worker broke the protocol; the socket closes after this frame. */
+/** The worker broke the protocol, or is to come back later; the socket closes after this frame. */
 export interface ErrorFrame {
   type: "error";
   code: SessionErrorCode;
   detail: string;
+  /** Of `too_many_handshakes`: when its turn comes, and its place in line, which it says when it comes back. */
+  retryAfterMs?: number;
+  place?: string;
+  /** The session it would resume can be resumed for so long from now on. */
+  resumeGraceMs?: number;
 }

@@ -7,12 +7,12 @@ import type {
   PublishedEvent,
   PublishEvent,
   RegisteredWorkflow,
-  Shard,
   StartedRun,
   StartRun,
 } from "../protocol/http.ts";
 import type { Why } from "../protocol/limit-bodies.ts";
 import type { Json, Metadata } from "../protocol/json.ts";
+import type { ShardList } from "../protocol/slot-frames.ts";
 import type { ActivationChoice } from "../protocol/states.ts";
 import { bulkCalls } from "./bulk.ts";
 import { checkedDelay, type DelayOptions } from "./delay.ts";
@@ -271,8 +271,8 @@ export class Client {
   /** @internal The tenant's shards, for workers. */
   async shards(
     options: { signal?: AbortSignal | undefined; retries?: number | undefined } = {},
-  ): Promise<Shard[]> {
-    return (await this.http.request<{ shards: Shard[] }>("GET", "/shards", options)).shards;
+  ): Promise<ShardList> {
+    return await this.http.request("GET", "/shards", options);
   }
 
   async #start<Input, Value, Result>(

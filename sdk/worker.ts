@@ -60,6 +60,11 @@ export interface WorkerOptions {
    * other workers at once. Default the shard's, 6s; at most 1m.
    */
   reconnectGrace?: Duration | undefined;
+  /**
+   * How many of the tenant's shards it connects to, chosen by its name: at least 1. Default all. Fewer sockets; but a
+   * shard none of whose workers has an action keeps its tasks waiting: see the README for how many workers it takes.
+   */
+  affinity?: number | undefined;
   /** Where it tells of its own life. Default: the console; `false`: nowhere. */
   log?: Report | false | undefined;
 }
@@ -103,6 +108,7 @@ export class Worker {
     this.#options = options;
     this.#report = options.log === false ? noReport : (options.log ?? consoleReport);
     this.#slots = checkedSlots(options.slots ?? DEFAULT_SLOTS);
+    checkAffinity(options.affinity);
     if (options.workflows.length === 0) {
       throw new DefinitionError("A worker needs a workflow: give it as `workflows: [order]`");
     }
@@ -206,6 +212,7 @@ export class Worker {
     const { http } = this.#client;
     this.#fleet = new Fleet({
       slots: this.#slots,
+      affinity: this.#options.affinity,
       url: http.url,
       token: http.token,
       random: http.random,
@@ -351,6 +358,13 @@ function checkedSlots(slots: number): number {
   if (Number.isInteger(slots) && slots >= 1 && slots <= MAX_SESSION_SLOTS) return slots;
   throw new DefinitionError(
     `A worker has ${slots} slots: give a whole number from 1 to ${MAX_SESSION_SLOTS}`,
+  );
+}
+
+function checkAffinity(shards: number | undefined): void {
+  if (shards === undefined || (Number.isSafeInteger(shards) && shards >= 1)) return;
+  throw new DefinitionError(
+    `A worker has an affinity of ${shards}: give the number of shards that it connects to, a whole one from 1, or leave it out for all`,
   );
 }
 

@@ -32,8 +32,8 @@ import {
   MIN_HEARTBEAT_LIMIT_MS,
   PROTOCOL_VERSION,
   type WorkerFrame,
-  type ShardsFrame,
 } from "../../protocol/session.ts";
+import type { ShardsFrame } from "../../protocol/slot-frames.ts";
 
 /** What Postgres' `integer`, its times and its text can hold: beyond it a commit is refused. */
 const MAX_INTEGER = 2 ** 31 - 1;
@@ -98,6 +98,7 @@ const FRAMES = {
     worker: name,
     sdk: name,
     slots: z.int().nonnegative().max(MAX_SESSION_SLOTS),
+    of: z.int().positive().max(MAX_SESSION_SLOTS).exactOptional(),
     actions: z.array(name).max(MAX_SESSION_ACTIONS),
     versions: z.array(id).max(MAX_SESSION_ACTIONS),
     session: z.string().max(MAX_NAME_LENGTH).exactOptional(),
@@ -152,6 +153,11 @@ const FRAMES = {
     retryAfterMs: z.int().nonnegative().max(MAX_RATE_PAUSE_MS),
   }),
   labels: z.strictObject({ type: z.literal("labels"), labels }),
+  slots: z.strictObject({
+    type: z.literal("slots"),
+    slots: z.int().nonnegative().max(MAX_SESSION_SLOTS),
+    of: z.int().positive().max(MAX_SESSION_SLOTS),
+  }),
   pause: z.strictObject({ type: z.literal("pause") }),
   resume: z.strictObject({ type: z.literal("resume") }),
   drain: z.strictObject({ type: z.literal("drain") }),

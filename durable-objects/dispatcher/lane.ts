@@ -4,7 +4,7 @@
  */
 import type { ReadyRow } from "../../database/rows.ts";
 import type { StepKind } from "../../protocol/states.ts";
-import type { TaskNeeds } from "./needs.ts";
+import type { Placing, TaskNeeds } from "./needs.ts";
 
 export interface ReadyTask extends ReadyRow {
   action: string;
@@ -39,6 +39,11 @@ export class Lane {
   virtual = 0;
   priority = 0;
   weight = 1;
+  /** Which workers may have its tasks: the same for all of them. */
+  placing: Placing | undefined;
+
+  /** Told when tasks are taken out from wherever they stand. */
+  onRemoved: (() => void) | undefined;
 
   #tasks: (ReadyTask | undefined)[] = [];
   /** Index of the first task; before it there is nothing but room. */
@@ -81,6 +86,7 @@ export class Lane {
     this.parked = undefined;
     this.priority = task.needs.priority;
     this.weight = task.needs.weight;
+    this.placing = task.needs.placing;
   }
 
   shift(): ReadyTask | undefined {
@@ -100,6 +106,7 @@ export class Lane {
     if (removed.length === 0) return removed;
     this.#tasks = staying;
     this.#head = 0;
+    this.onRemoved?.();
     return removed;
   }
 

@@ -11,6 +11,22 @@ export const MAX_BATCH = 1_000;
 /** Bytes of JSON in one commit: Postgres parses it in one piece, and a repeat keeps it in memory. */
 export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
+/**
+ * Workers that are let in in a second: each costs some 2 ms of CPU, with what the edge Worker does for it, and
+ * those that are there want to be served meanwhile. 2,000 are back in about seven seconds.
+ */
+export const MAX_HANDSHAKES_PER_SECOND = 500;
+
+/** Milliseconds ahead of the last place in the line of those that connect. */
+export const MAX_LINE_MS = 30_000;
+
+/**
+ * How long after its place a worker that resumes may come, and after its socket closed its session is kept
+ * at most, however often it is sent away, in milliseconds.
+ */
+export const LATE_FOR_PLACE_MS = 6_000;
+export const MAX_KEPT_MS = 120_000;
+
 /** Commits in flight. A second one fills the first one's waits; a third only adds lock waits. */
 export const MAX_FLIGHTS = 2;
 

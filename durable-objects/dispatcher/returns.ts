@@ -75,6 +75,17 @@ export class Returns {
     if (this.#ofLimit.has(id)) this.#openedIds.add(id);
   }
 
+  /** Sessions that have some. */
+  sessions(): Iterable<string> {
+    return this.#ofSession.keys();
+  }
+
+  /** The first of a session that wants to go on. */
+  firstOf(session: string): Lease | undefined {
+    const [first] = this.#ofSession.get(session) ?? [];
+    return first;
+  }
+
   openSession(session: string): void {
     if (this.#ofSession.has(session)) this.#openedSessions.add(session);
   }
@@ -132,8 +143,9 @@ export class Returns {
     const session = roster.find(lease.session);
     if (session === undefined || session.closedAt !== undefined) return { on: "connection" };
     const used = session.usedSlots + this.#slotsBefore(lease);
-    // One that is larger than all there is goes on alone, rather than never.
-    if (used > 0 && used + lease.slots > session.slots) return { on: "slots" };
+    // One that is larger than all its worker has goes on alone, rather than never.
+    const needed = Math.min(lease.slots, session.of ?? session.slots);
+    if (used + needed > session.slots) return { on: "slots" };
     if (lease.holds.length === 0) return undefined;
     if (book.version === undefined || permits.closedUntil > now) return { on: "recovery" };
     for (const need of lease.holds) {

@@ -2,6 +2,7 @@
  * The sessions of a shard and their free slots. A session whose socket has closed stays for a while,
  * so that it can be resumed; it takes no tasks meanwhile.
  */
+import type { WorkerRecord } from "../../protocol/http.ts";
 import type { LabelRequest } from "../../protocol/limit-bodies.ts";
 import type { LabelComparator } from "../../protocol/states.ts";
 import { UNJUDGED } from "./gates.ts";
@@ -11,6 +12,14 @@ import type { Placing } from "./needs.ts";
 
 /** What a preferred label counts for, where the step doesn't say. */
 const DEFAULT_LABEL_WEIGHT = 100;
+
+/** So many slots more would be used; `least` is what the task takes that comes first. */
+export interface Wanted {
+  slots: number;
+  least: number;
+}
+
+export const NOTHING: Wanted = { slots: 0, least: 0 };
 
 export type Labels = { [label: string]: string | number };
 
@@ -37,6 +46,10 @@ export class Session {
   readonly id: string;
   worker = "";
   slots = 0;
+  /** All slots of its worker, which divides them among shards; undefined: it does not. */
+  of: number | undefined;
+  /** What it was told is wanted here: see `shard-credits.ts`. */
+  toldWanted: Wanted = NOTHING;
   actions = new Set<string>();
   versions = new Set<string>();
   heartbeatLimitMs = 0;
@@ -88,6 +101,14 @@ export class Session {
     this.#freed.add(this);
   }
 
+  /** As people see it. */
+  get state(): WorkerRecord["state"] {
+    if (this.closedAt !== undefined) return "disconnected";
+    if (this.isDraining) return "draining";
+    if (this.isStalled) return "stalled";
+    return this.isPaused ? "paused" : "connected";
+  }
+
   /** Whether it takes tasks at all now. */
   get isTaking(): boolean {
     return !this.isDraining && !this.isPaused && !this.isStalled && this.closedAt === undefined;
@@ -99,6 +120,11 @@ export class Session {
 
   get usedSlots(): number {
     return this.#used;
+  }
+
+  /** Slots that attempts claim which want to go on. */
+  get claimedSlots(): number {
+    return this.#claimed;
   }
 
   /** Whether attempts depend on it: its silence matters only then. */
@@ -157,7 +183,28 @@ export class Roster {
   #sessions = new Map<string, Session>();
   #byAction = new Map<string, Set<Session>>();
   #freed = new Set<Session>();
+  #divided = new Set<Session>();
   #own: Session | undefined;
+
+  /** Sessions whose workers divide their slots among shards. */
+  get divided(): ReadonlySet<Session> {
+    return this.#divided;
+  }
+
+  /** The worker has so many slots, and this shard may use so many of them. */
+  credit(session: Session, slots: number, of: number): void {
+    session.slots = slots;
+    session.of = of;
+    this.#divided.add(session);
+    session.noteFreed();
+  }
+
+  /** The worker has given all its slots to this shard, for good. */
+  undivide(session: Session): void {
+    session.of = undefined;
+    session.toldWanted = NOTHING;
+    this.#divided.delete(session);
+  }
 
   get size(): number {
     return this.#sessions.size;
@@ -169,6 +216,11 @@ export class Roster {
 
   find(id: string): Session | undefined {
     return this.#own?.id === id ? this.#own : this.#sessions.get(id);
+  }
+
+  /** A session that a worker may resume: never that of Skein's own. */
+  findWorker(id: string): Session | undefined {
+    return this.#sessions.get(id);
   }
 
   /** Adds the session of Skein's own worker. It has no socket, never leaves, and is none of `sessions`. */
@@ -197,6 +249,7 @@ export class Roster {
 
   leave(session: Session): void {
     this.#sessions.delete(session.id);
+    this.#divided.delete(session);
     for (const action of session.actions) {
       const offering = this.#byAction.get(action);
       offering?.delete(session);

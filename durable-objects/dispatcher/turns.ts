@@ -8,6 +8,10 @@ import { comesBefore, FairQueue, PassedOver } from "./fair-queue.ts";
 import { Heap } from "./heap.ts";
 import type { Lane } from "./lane.ts";
 import { MAX_DEBTS } from "./limits.ts";
+import { SlotDemand } from "./slot-demand.ts";
+
+/** What the names of lines begin with in which lanes wait for a slot; ids of limits don't. */
+const SLOT = "slot ";
 
 export class Turns {
   #passedOver = new PassedOver();
@@ -21,6 +25,8 @@ export class Turns {
   #moments = new Heap<{ id: string; at: number }>((a, b) => a.at < b.at);
   /** By action, what its lanes wait for that a worker's slot may end. */
   #slotWaits = new Map<string, Set<string>>();
+  /** What those would take; undefined while nobody asks. */
+  #demand: SlotDemand | undefined;
   /** Lanes that have stood in a line for nothing. */
   #dismissed: Lane[] = [];
   /** What lanes have paid beyond others that have nothing to start now: they come back no richer. */
@@ -30,6 +36,9 @@ export class Turns {
 
   /** The lane has a task, perhaps its first for a while. */
   join(lane: Lane): void {
+    if (this.#demand && lane.standing === "blocked" && lane.blockedOn?.startsWith(SLOT)) {
+      this.#demand.note(lane);
+    }
     if (lane.standing !== "idle" || lane.length === 0) return;
     const debt = this.#debts.get(debtorOf(lane)) ?? 0;
     lane.virtual = Math.max(lane.virtual, debt, this.#clockOf(lane));
@@ -48,6 +57,7 @@ export class Turns {
 
   /** The lane has started a task of such a cost. */
   pay(lane: Lane, cost: number): void {
+    this.#demand?.start(lane);
     lane.virtual += cost / lane.weight;
     const others = lane.blockedOn === undefined ? undefined : this.#blocked.get(lane.blockedOn);
     this.#passedOver.serve(
@@ -99,11 +109,24 @@ export class Turns {
 
   /** The lane's first task waits for a slot: any of its action, or one that suits this lane alone. */
   blockOnSlot(lane: Lane, isOwn: boolean): void {
-    const on = isOwn ? `slot ${lane.action} ${lane.number}` : `slot ${lane.action}`;
+    const on = isOwn ? `${SLOT}${lane.action} ${lane.number}` : SLOT + lane.action;
     this.block(lane, on);
     const waits = this.#slotWaits.get(lane.action);
     if (waits) waits.add(on);
     else this.#slotWaits.set(lane.action, new Set([on]));
+    this.#demand?.note(lane);
+  }
+
+  /** What lanes that wait for a slot would take, counted from now on if it was not; `undefined`: no more. */
+  countSlots(isWanted: boolean): SlotDemand | undefined {
+    if (!isWanted) return (this.#demand = undefined);
+    if (this.#demand !== undefined) return this.#demand;
+    this.#demand = new SlotDemand();
+    for (const [id, waiting] of this.#blocked) {
+      if (!id.startsWith(SLOT)) continue;
+      for (const lane of waiting.lanes()) this.#demand.note(lane);
+    }
+    return this.#demand;
   }
 
   /** The lane has nothing to start any more, and stands in no line. */
@@ -222,6 +245,7 @@ export class Turns {
   }
 
   #dismiss(lane: Lane): void {
+    this.#demand?.drop(lane);
     lane.standing = "idle";
     lane.blockedOn = undefined;
     this.#dismissed.push(lane);
@@ -243,6 +267,7 @@ export class Turns {
   }
 
   #enter(lane: Lane): void {
+    this.#demand?.drop(lane);
     lane.standing = "due";
     this.#due.push(lane);
   }

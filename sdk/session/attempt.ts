@@ -31,6 +31,8 @@ export class Attempt {
   /** Where it has its slot from. */
   readonly slots: Slots<Attempt>;
   route: Route;
+  /** The connection that it came by: its slots are those of that one's shard, whoever reports for it. */
+  readonly origin: Route;
   state: AttemptState = "waiting";
   /** The frame of its result, once it has one. */
   result: string | null = null;
@@ -54,7 +56,7 @@ export class Attempt {
 
   constructor(frame: TaskFrame, route: Route, slots: Slots<Attempt>) {
     this.frame = frame;
-    this.route = route;
+    this.route = this.origin = route;
     this.slots = slots;
     this.key = attemptKey(frame.task, frame.attempt);
   }

@@ -3,14 +3,13 @@
  * resumes, and hands what it hears to `InFlight`. It decides nothing about attempts but when their
  * leases end.
  */
-import { CLOSE_DRAINED, SESSION_ERRORS } from "../../protocol/errors.ts";
+import { CLOSE_DRAINED, SESSION_ERRORS, type SessionErrorCode } from "../../protocol/errors.ts";
 import type { Shard } from "../../protocol/http.ts";
 import {
   type AttemptRef,
   type ErrorFrame,
   type HelloFrame,
   type LabelsFrame,
-  type Message,
   PING,
   PONG,
   type ReceivedFrame,
@@ -19,6 +18,7 @@ import {
   TOKEN_SUBPROTOCOL_PREFIX,
   type WelcomeFrame,
 } from "../../protocol/session.ts";
+import type { CreditFrame, ShardsFrame } from "../../protocol/slot-frames.ts";
 import { SessionError } from "../errors.ts";
 import type { Labels } from "../labels.ts";
 import { pause } from "../platform.ts";
@@ -26,15 +26,24 @@ import type { Report } from "../report.ts";
 import type { Attempt, Route } from "./attempt.ts";
 import { Heartbeat, leaseMarginMs } from "./heartbeat.ts";
 import type { InFlight } from "./in-flight.ts";
-import { messageText, Outbox } from "./outbox.ts";
-import { reconnectDelayMs } from "./reconnect.ts";
-import { type Closed, Socket } from "./socket.ts";
+import { LeaseEnd } from "./lease-end.ts";
+import { framesOf, messageText, Outbox } from "./outbox.ts";
+import { placeDelayMs, reconnectDelayMs } from "./reconnect.ts";
+import type { Share } from "./share.ts";
+import { Socket, why } from "./socket.ts";
 
 /** Milliseconds from opening a socket to its welcome; a shard that has slept needs a few hundred. */
 const WELCOME_LIMIT_MS = 10_000;
 
 /** Milliseconds the other side's answer to a close is waited for. */
 const CLOSE_LIMIT_MS = 1_000;
+
+/** Faults that another try may not meet. */
+const PASSING: ReadonlySet<SessionErrorCode> = new Set([
+  "session_silent",
+  "session_replaced",
+  "too_many_handshakes",
+]);
 
 export type Greeting = Pick<
   HelloFrame,
@@ -43,7 +52,9 @@ export type Greeting = Pick<
 
 export interface ConnectionOptions {
   shard: Shard;
-  slots: number;
+  share: Share;
+  /** Milliseconds before its first socket. */
+  delayMs: number;
   /** The API's address. */
   url: string;
   token: string | undefined;
@@ -53,7 +64,7 @@ export interface ConnectionOptions {
   report: Report;
   /** Asked before every socket but the first: a refused upgrade doesn't say why, this does. */
   checkShards: () => Promise<void>;
-  onShards: () => void;
+  onShards: (frame: ShardsFrame) => void;
   /** The shard asks the whole worker to. */
   onAsked: (what: "pause" | "resume" | "drain") => void;
   /** Nothing will be better at another try. */
@@ -68,7 +79,6 @@ export class Connection implements Route {
   readonly #options: ConnectionOptions;
   readonly #outbox = new Outbox();
   readonly #ending = new AbortController();
-  #slots: number;
   #labels: Labels | undefined;
   #socket: Socket | null = null;
   #session: string | undefined;
@@ -77,7 +87,8 @@ export class Connection implements Route {
   #helloAt = 0;
   /** Hello has been said on this socket, and its welcome has not come. */
   #isGreeting = false;
-  #leaseTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #leaseEnd = new LeaseEnd(() => this.#loseLeases());
+  #openedAt = 0;
   #fault: ErrorFrame | null = null;
   #isPaused = false;
   /** It was paused or resumed while the shard could not be told. */
@@ -89,13 +100,17 @@ export class Connection implements Route {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#slots = options.slots;
     this.#labels = options.greeting.labels;
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;
     });
     // What throws here (a token that no header can carry) would throw again at another try.
     this.ended = this.#stayConnected().catch(options.onFatal);
+  }
+
+  /** Hello has been said, and not been answered. */
+  get isGreeting(): boolean {
+    return this.#isGreeting;
   }
 
   get isWelcome(): boolean {
@@ -110,11 +125,9 @@ export class Connection implements Route {
     this.#outbox.line(attempt, line);
   }
 
-  /** Offers another number of slots: a session says it once, in hello, so it begins again. */
-  resize(slots: number): void {
-    if (slots === this.#slots) return;
-    this.#slots = slots;
-    this.#socket?.drop("the worker's slots have been divided anew");
+  /** Tells the shard how many slots it may use now. */
+  credit(slots: number, of: number): void {
+    this.send(JSON.stringify({ type: "slots", slots, of } satisfies CreditFrame));
   }
 
   /** Offers other labels: at once, with the welcome that is awaited, or in the next hello. */
@@ -150,18 +163,28 @@ export class Connection implements Route {
   }
 
   async #stayConnected(): Promise<void> {
-    const { random } = this.#options;
-    const hasEnded = (): boolean => this.#ending.signal.aborted;
+    const { random, delayMs } = this.#options;
+    const { signal } = this.#ending;
+    const hasEnded = (): boolean => signal.aborted;
+    if (delayMs > 0) await pause(delayMs, signal).catch(() => undefined);
     let failures = 0;
-    for (let isFirst = true; !hasEnded(); isFirst = false) {
-      if (isFirst || (await this.#canConnect())) {
-        if (await this.#holdSession()) failures = 0;
+    let place = "";
+    for (let isListed = true; !hasEnded();) {
+      if (isListed || (await this.#canConnect())) {
+        if (await this.#holdSession(place)) failures = 0;
       }
       if (hasEnded()) break;
-      await pause(reconnectDelayMs(failures, random), this.#ending.signal).catch(() => undefined);
-      failures += 1;
+      // One that has been given a place in line knows that the shard is there, and when to come back.
+      const { retryAfterMs, place: given } = this.#fault ?? {};
+      isListed = retryAfterMs !== undefined;
+      place = given ?? "";
+      const delay = isListed
+        ? placeDelayMs(retryAfterMs ?? 0, random)
+        : reconnectDelayMs(failures, random);
+      await pause(delay, signal).catch(() => undefined);
+      if (!isListed) failures += 1;
     }
-    clearTimeout(this.#leaseTimer);
+    this.#leaseEnd.clear();
   }
 
   async #canConnect(): Promise<boolean> {
@@ -176,13 +199,14 @@ export class Connection implements Route {
   }
 
   /** One socket, from opening to its end. Tells whether the shard said welcome. */
-  async #holdSession(): Promise<boolean> {
+  async #holdSession(place: string): Promise<boolean> {
     const { shard, report } = this.#options;
-    const socket = await Socket.open(this.#address(), this.#protocols(), (text) =>
+    this.#fault = null;
+    this.#openedAt = Date.now();
+    const socket = await Socket.open(this.#address(place), this.#protocols(), (text) =>
       this.#receive(text),
     );
     this.#socket = socket;
-    this.#fault = null;
     const limit = setTimeout(() => {
       if (!this.isWelcome) socket.drop(`no welcome within ${WELCOME_LIMIT_MS} ms`);
     }, WELCOME_LIMIT_MS);
@@ -201,9 +225,11 @@ export class Connection implements Route {
     return wasWelcome;
   }
 
-  #address(): string {
+  #address(place: string): string {
     const { url, shard } = this.#options;
-    return url.replace(/^http/, "ws") + shard.path;
+    const said = new URLSearchParams({ place });
+    if (this.#session !== undefined) said.set("session", this.#session);
+    return `${url.replace(/^http/, "ws")}${shard.path}?${said.toString()}`;
   }
 
   #protocols(): string[] {
@@ -212,12 +238,12 @@ export class Connection implements Route {
   }
 
   #sayHello(socket: Socket): void {
-    const { greeting, inFlight } = this.#options;
+    const { greeting, inFlight, share } = this.#options;
     const hello: HelloFrame = {
       type: "hello",
       ...greeting,
       ...(this.#labels === undefined ? {} : { labels: this.#labels }),
-      slots: this.#slots,
+      ...share.greet(),
       ...(this.#session === undefined ? {} : { session: this.#session }),
       running: inFlight.attemptsOf(this),
       ...(this.#isPaused && { isPaused: true }),
@@ -284,11 +310,20 @@ export class Connection implements Route {
       case "drain":
         this.#options.onAsked(frame.type);
         break;
+      case "slots":
+        this.#options.share.answer();
+        break;
+      case "wanted":
+        this.#options.share.want(frame);
+        break;
       case "shards":
-        this.#options.onShards();
+        this.#options.onShards(frame);
         break;
       case "error":
         this.#fault = frame;
+        // The shard has put off the end of what it keeps, no earlier than it was asked.
+        if (frame.resumeGraceMs !== undefined)
+          this.#leaseEnd.putOff(frame.resumeGraceMs, this.#openedAt);
         break;
       default: // A newer shard may say more; what this worker doesn't know it can't need.
     }
@@ -301,7 +336,7 @@ export class Connection implements Route {
     this.#welcome = welcome;
     this.#isGreeting = false;
     this.#session = welcome.session;
-    clearTimeout(this.#leaseTimer);
+    this.#leaseEnd.clear();
     this.#heartbeat = new Heartbeat(this.#helloAt, {
       pingIntervalMs: welcome.pingIntervalMs,
       limitMs: welcome.heartbeatLimitMs,
@@ -316,7 +351,8 @@ export class Connection implements Route {
     inFlight.repeat(this);
     if (this.#owesLabels && this.#labels !== undefined) this.setLabels(this.#labels);
     if (this.#isDraining) this.drain();
-    report("info", `connected to shard ${shard.number} with ${this.#slots} slots`);
+    this.#options.share.open();
+    report("info", `connected to shard ${shard.number}`);
     this.#isReady();
   }
 
@@ -338,11 +374,10 @@ export class Connection implements Route {
     this.#socket = null;
     this.#isGreeting = false;
     this.#outbox.close();
+    this.#options.share.close();
     if (!wasWelcome) return;
     // From its close on the shard waits the grace, not the heartbeat limit: whichever ends first.
-    const leftMs = Math.min(endsAt - Date.now(), graceMs - leaseMarginMs(graceMs));
-    if (leftMs <= 0) this.#loseLeases();
-    else this.#leaseTimer = setTimeout(() => this.#loseLeases(), leftMs);
+    this.#leaseEnd.set(Math.min(endsAt - Date.now(), graceMs - leaseMarginMs(graceMs)));
   }
 
   #loseLeases(): void {
@@ -356,24 +391,9 @@ export class Connection implements Route {
 
   #failOnFault(): void {
     const fault = this.#fault;
-    if (fault === null) return;
-    // A session that was silent or taken over begins again; any other fault would come again.
-    if (fault.code === "session_silent" || fault.code === "session_replaced") return;
+    // A session that came too soon, was silent or taken over begins again; any other fault would come again.
+    if (fault === null || PASSING.has(fault.code)) return;
     const title = SESSION_ERRORS[fault.code]?.title ?? "The shard ended the session";
     this.#options.onFatal(new SessionError(fault.code, `${title}: ${fault.detail}`));
   }
-}
-
-// A message that isn't the protocol's is as good as none: the shard's own limits end the session.
-function framesOf(text: string): ShardFrame[] {
-  try {
-    const message = JSON.parse(text) as Partial<Message<ShardFrame>>;
-    return Array.isArray(message.frames) ? message.frames : [];
-  } catch {
-    return [];
-  }
-}
-
-function why({ code, reason }: Closed): string {
-  return reason === "" ? ` (close code ${code})` : ` (${reason}, close code ${code})`;
 }

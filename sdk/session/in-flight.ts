@@ -38,6 +38,11 @@ export class InFlight {
     return this.#running.size;
   }
 
+  /** Calls `listener` with the slots that attempts of each connection take now, and with every change. */
+  watchUse(listener: (origin: Route, slots: number) => void): void {
+    this.#slots.watch(({ origin }, slots) => listener(origin, slots));
+  }
+
   /** A task frame: runs it, unless it is known already. */
   receive(frame: TaskFrame, route: Route): void {
     const known = this.#attempts.get(attemptKey(frame.task, frame.attempt));

@@ -3,7 +3,7 @@
  * given before are dropped (whoever sent them sends again on welcome), but for log lines, which are
  * kept up to a bound.
  */
-import { PROTOCOL_VERSION } from "../../protocol/session.ts";
+import { type Message, PROTOCOL_VERSION, type ShardFrame } from "../../protocol/session.ts";
 import type { Attempt } from "./attempt.ts";
 
 /** Characters in one message: at three bytes each, and one more frame, below MAX_MESSAGE_BYTES. */
@@ -92,4 +92,14 @@ export class Outbox {
 /** A message out of frames that are already JSON. */
 export function messageText(frames: readonly string[]): string {
   return `{"v":${PROTOCOL_VERSION},"frames":[${frames.join(",")}]}`;
+}
+
+// A message that isn't the protocol's is as good as none: the shard's own limits end the session.
+export function framesOf(text: string): ShardFrame[] {
+  try {
+    const message = JSON.parse(text) as Partial<Message<ShardFrame>>;
+    return Array.isArray(message.frames) ? message.frames : [];
+  } catch {
+    return [];
+  }
 }

@@ -18,6 +18,7 @@ export class Slots<Holder> {
   // Maps keep their order, and forget one that is no longer wanted at once.
   readonly #returning = new Map<Holder, () => void>();
   readonly #new = new Map<Holder, () => void>();
+  #watch: ((holder: Holder, slots: number) => void) | undefined;
 
   /** @param sizeOf How many slots one takes. */
   constructor(count: number, sizeOf: (holder: Holder) => number = () => 1) {
@@ -30,9 +31,20 @@ export class Slots<Holder> {
     return this.#new.size;
   }
 
+  /**
+   * Calls `listener` with what each takes now, and from then on with every change: of those that have a slot
+   * and of those that wait for one.
+   */
+  watch(listener: (holder: Holder, slots: number) => void): void {
+    this.#watch = listener;
+    const holders = [...this.#holders, ...this.#returning.keys(), ...this.#new.keys()];
+    for (const holder of holders) listener(holder, this.#sizeOf(holder));
+  }
+
   /** Calls `begin` once there is a slot for a task that has not begun: now, or in its turn. */
   take(holder: Holder, begin: () => void): void {
     this.#new.set(holder, begin);
+    this.#watch?.(holder, this.#sizeOf(holder));
     this.#fill();
   }
 
@@ -47,25 +59,27 @@ export class Slots<Holder> {
   /** Calls `goOn` once there is a slot again for a handler that has left its own. */
   takeAgain(holder: Holder, goOn: () => void): void {
     this.#returning.set(holder, goOn);
+    this.#watch?.(holder, this.#sizeOf(holder));
     this.#fill();
   }
 
   /** It waits for a slot again no more, and stays without one. */
   stayAway(holder: Holder): void {
-    this.#returning.delete(holder);
+    if (this.#returning.delete(holder)) this.#watch?.(holder, -this.#sizeOf(holder));
   }
 
   /** It has ended, or will never begin: it has a slot, is without one, or waits for one. */
   giveBack(holder: Holder): void {
     this.#away.delete(holder);
-    this.#returning.delete(holder);
-    this.#new.delete(holder);
+    this.stayAway(holder);
+    if (this.#new.delete(holder)) this.#watch?.(holder, -this.#sizeOf(holder));
     if (this.#drop(holder)) this.#fill();
   }
 
   #drop(holder: Holder): boolean {
     if (!this.#holders.delete(holder)) return false;
     this.#used -= this.#sizeOf(holder);
+    this.#watch?.(holder, -this.#sizeOf(holder));
     return true;
   }
 

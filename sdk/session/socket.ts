@@ -62,3 +62,8 @@ export class Socket {
     else this.#socket.terminate();
   }
 }
+
+/** For people, after "lost connection". */
+export function why({ code, reason }: Closed): string {
+  return reason === "" ? ` (close code ${code})` : ` (${reason}, close code ${code})`;
+}

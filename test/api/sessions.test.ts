@@ -45,7 +45,7 @@ test("a tenant with more shards lists them all", async () => {
   // Also at one that drains: whoever has left it may be what its runs wait for.
   const load = await ask(own, "GET", "/shards/2");
   expect(expectAnswer(load, 200, shardLoadSchema)).toMatchObject({ number: 2, sessions: 0 });
-  await (await own.openSocket({}, 2)).hello({ actions: ["job:only"] });
+  await (await own.openSocket({}, { shard: 2 })).hello({ actions: ["job:only"] });
 });
 
 test("a session's address without an upgrade says that it speaks WebSocket", async () => {

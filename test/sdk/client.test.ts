@@ -9,7 +9,8 @@ import {
   SkeinError,
   workflow,
 } from "../../sdk/index.ts";
-import { type Answer, FakeShard, problem, TOKEN } from "./fake-shard.ts";
+import { FakeShard, problem, TOKEN } from "./fake-shard.ts";
+import type { Answer } from "./heard-request.ts";
 
 const order = workflow({
   name: "order",

@@ -8,6 +8,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import {
   type ChildFrame,
   type ChildStart,
+  type ErrorFrame,
   type HelloFrame,
   type Message,
   PONG,
@@ -19,24 +20,12 @@ import {
   type WelcomeFrame,
   type WorkerFrame,
 } from "../../protocol/session.ts";
+import type { Shard } from "../../protocol/http.ts";
+import { type Answer, type HeardRequest, readRequest } from "./heard-request.ts";
 import { Queue } from "./queue.ts";
 
 export const TOKEN = "a-token-of-the-test";
 
-export interface HeardRequest {
-  method: string;
-  path: string;
-  query: URLSearchParams;
-  body: unknown;
-  headers: IncomingMessage["headers"];
-}
-export interface Answer {
-  status?: number;
-  body?: unknown;
-  headers?: Record<string, string>;
-  /** Cuts the connection instead of answering. */
-  isCut?: boolean;
-}
 type Route = (request: HeardRequest) => Answer | Promise<Answer>;
 
 export class FakeShard {
@@ -50,6 +39,7 @@ export class FakeShard {
   readonly #connections = new Set<Socket>();
   readonly #routes = new Map<string, Route>();
   readonly #sessions = new Queue<FakeSession>();
+  readonly #connecting = new Queue<FakeSession>();
   readonly #open = new Set<FakeSession>();
   #hasWelcome = false;
   #isRecording = false;
@@ -73,8 +63,10 @@ export class FakeShard {
         return;
       }
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const number = Number(/(\d+)$/.exec(request.url ?? "")?.[1] ?? 0);
-        const session = new FakeSession(webSocket, number, offered, socket);
+        const { pathname, searchParams } = new URL(request.url ?? "", "http://loopback");
+        const number = Number(/(\d+)$/.exec(pathname)?.[1] ?? 0);
+        const session = new FakeSession(webSocket, { number, offered, socket, said: searchParams });
+        this.#connecting.push(session);
         this.#open.add(session);
         void session.closed.then(() => this.#open.delete(session));
         if (this.#isRecording) session.recordEverything();
@@ -123,6 +115,11 @@ export class FakeShard {
     return await this.#sessions.next("a session");
   }
 
+  /** The next socket that opens, before its hello; it comes as a session as well. */
+  async connecting(): Promise<FakeSession> {
+    return await this.#connecting.next("a socket");
+  }
+
   requestsTo(route: string): HeardRequest[] {
     return this.requests.filter(({ method, path }) => `${method} ${path}` === route);
   }
@@ -160,6 +157,13 @@ export class FakeShard {
   }
 }
 
+interface Upgrade {
+  number: number;
+  offered: string[];
+  said: URLSearchParams;
+  socket: Socket;
+}
+
 /** One worker's socket, seen from the shard. */
 export class FakeSession {
   readonly hello: Promise<HelloFrame>;
@@ -169,17 +173,20 @@ export class FakeSession {
   answersPings = true;
   readonly shard: number;
   readonly protocols: string[];
+  /** What the address said beside the path. */
+  readonly said: URLSearchParams;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
   readonly #replies = new Map<string, ShardFrame[]>();
   readonly #frames = new Map<string, Queue<WorkerFrame>>();
   #isRecording = false;
 
-  constructor(webSocket: WebSocket, shard: number, protocols: string[], socket: Socket) {
+  constructor(webSocket: WebSocket, upgrade: Upgrade) {
     this.#webSocket = webSocket;
-    this.#socket = socket;
-    this.shard = shard;
-    this.protocols = protocols;
+    this.#socket = upgrade.socket;
+    this.shard = upgrade.number;
+    this.protocols = upgrade.offered;
+    this.said = upgrade.said;
     this.hello = this.next("hello");
     this.closed = new Promise((resolve) =>
       webSocket.on("close", (code, reason) => resolve({ code, reason: reason.toString() })),
@@ -284,6 +291,19 @@ export class FakeSession {
     for (const { frames } of this.messages) this.#record(frames);
   }
 
+  /** Answers the next word about slots, and gives what it was. */
+  async answerSlots(): Promise<number> {
+    const { slots } = await this.next("slots");
+    this.send({ type: "slots", slots });
+    return slots;
+  }
+
+  /** Refuses the handshake, as a shard does that too many come to. */
+  sendAway(told: Pick<ErrorFrame, "retryAfterMs" | "place" | "resumeGraceMs">): void {
+    this.send({ type: "error", code: "too_many_handshakes", detail: "Come back", ...told });
+    this.close(1013);
+  }
+
   close(code: number): void {
     this.#webSocket.close(code);
   }
@@ -351,7 +371,8 @@ export function problem(status: number, code: string, detail: string): Answer {
   };
 }
 
-function shardOf(number: number): { number: number; path: string } {
+/** Shards of these numbers, as they are listed and announced. */
+export function shardOf(number: number): Shard {
   return { number, path: `/api/v1/shards/${number}` };
 }
 
@@ -359,18 +380,4 @@ function registered(definition: unknown): unknown {
   const { name } = definition as { name: string };
   const version = { id: `version-of-${name}`, number: 1, checksum: "c", createdAt: "2026-01-01" };
   return { id: `id-of-${name}`, name, createdAt: "2026-01-01", version, definition, created: true };
-}
-
-async function readRequest(request: IncomingMessage): Promise<HeardRequest> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString();
-  const url = new URL(request.url ?? "/", "http://loopback");
-  return {
-    method: request.method ?? "",
-    path: url.pathname.replace("/api/v1", ""),
-    query: url.searchParams,
-    body: text === "" ? undefined : (JSON.parse(text) as unknown),
-    headers: request.headers,
-  };
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { MAX_LABEL_WEIGHT, MAX_LABELS, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
 import { Client, DefinitionError, type LabelOptions, worker, workflow } from "../../sdk/index.ts";
-import { TOKEN } from "./fake-shard.ts";
+import { shardOf, TOKEN } from "./fake-shard.ts";
 import { createWorld } from "./world.ts";
 
 const GPU = { gpu: "yes", memory: 16 };
@@ -112,10 +112,9 @@ test("a shard that comes later is told the labels as they are then", async () =>
   const { session, worker: made } = await connect({ labels: GPU });
   made.setLabels({ gpu: "no" });
   await session.next("labels");
-  shard.shards = [0, 1];
-  session.send({ type: "shards", version: 2, shards: [] });
   shard.welcomeEverybody();
-  // The slots are divided anew, so the first says hello again as well.
-  const next = [await shard.session(), await shard.session()];
-  for (const { hello } of next) expect(await hello).toMatchObject({ labels: { gpu: "no" } });
+  session.send({ type: "shards", version: 1, shards: [0, 1].map(shardOf) });
+  await session.answerSlots();
+  const added = await shard.session();
+  expect(await added.hello).toMatchObject({ labels: { gpu: "no" } });
 });

@@ -90,3 +90,51 @@ test("a result that was ready outlives the lease, for the shard to judge", async
   second.welcome();
   expect(await second.next("completed")).toMatchObject({ output: "kept" });
 });
+
+test("a worker that is sent away keeps its attempts for as long as the shard says that it does", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.connecting();
+  expect(Object.fromEntries(first.said)).toEqual({ place: "" });
+  first.welcome({ resumeGraceMs: 1_000 });
+  await started;
+  first.send(task());
+  const call = await calls.next("a call");
+  first.vanish();
+  const asked = shard.requestsTo("GET /shards").length;
+
+  const second = await shard.connecting();
+  const session = "session-of-shard-0";
+  expect(Object.fromEntries(second.said)).toEqual({ place: "", session });
+  const resumeGraceMs = 60_000;
+  second.sendAway({ retryAfterMs: 1_500, place: "7", resumeGraceMs });
+  const sentAwayAt = Date.now();
+  const third = await shard.connecting();
+  expect(Date.now() - sentAwayAt).toBeGreaterThanOrEqual(1_490); // longer than the grace was
+  expect(Object.fromEntries(third.said)).toEqual({ place: "7", session });
+  expect(shard.requestsTo("GET /shards")).toHaveLength(asked + 1); // before the second, not before the third
+  expect(call.ctx.signal.aborted).toBe(false);
+  const running = [{ task: "task-1", attempt: 1 }];
+  expect(await third.hello).toMatchObject({ session, running });
+  third.welcome({ resumed: running });
+  call.finish("kept");
+  expect(await third.next("completed")).toMatchObject({ output: "kept" });
+});
+
+test("a worker that is sent away for longer gives its attempts up before the shard does", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.connecting();
+  first.welcome({ resumeGraceMs: 1_000 });
+  await started;
+  first.send(task());
+  const call = await calls.next("a call");
+  const lostAt = Date.now();
+  first.vanish();
+  const second = await shard.connecting();
+  second.sendAway({ retryAfterMs: 60_000, place: "7", resumeGraceMs: 2_000 });
+  const sentAwayAt = Date.now();
+  expect(await signalOf(call.ctx.signal)).toMatchObject({ code: "lease_lost" });
+  expect(Date.now() - lostAt).toBeGreaterThan(1_000);
+  expect(Date.now() - sentAwayAt).toBeLessThan(2_000);
+});

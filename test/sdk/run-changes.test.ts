@@ -1,7 +1,8 @@
 /** Cancelling, replaying and pausing by the client: what it asks, and how often. */
 import { expect, onTestFinished, test } from "vitest";
 import { Client, RunFailedError, workflow } from "../../sdk/index.ts";
-import { type Answer, FakeShard, type HeardRequest, problem, TOKEN } from "./fake-shard.ts";
+import { FakeShard, problem, TOKEN } from "./fake-shard.ts";
+import type { Answer, HeardRequest } from "./heard-request.ts";
 
 async function createClient(): Promise<{ server: FakeShard; skein: Client }> {
   const server = await FakeShard.start();

@@ -294,41 +294,6 @@ test("slots are divided among shards, and each has its own session", async () =>
   expect(await second?.next("completed")).toMatchObject({ shard: 1 });
 });
 
-test("a shards frame opens sockets to new shards and offers the rest of the slots anew", async () => {
-  const { connect, shard, calls } = await createWorld();
-  const { session: before } = await connect({ slots: 4 });
-  before.send(task());
-  const call = await calls.next("a call");
-  shard.shards = [0, 1];
-  before.send({ type: "shards", version: 2, shards: [] });
-  const sessions = [await shard.session(), await shard.session()];
-  for (const session of sessions) expect((await session.hello).slots).toBe(2);
-  const again = sessions.find((session) => session.shard === 0);
-  expect(await again?.hello).toMatchObject({ running: [{ task: "task-1", attempt: 1 }] });
-  for (const session of sessions) session.welcome();
-  call.finish("kept");
-  expect(await again?.next("completed")).toMatchObject({ output: "kept" });
-});
-
-test("a shard that is no longer listed gets its results before its socket closes", async () => {
-  const { makeWorker, shard, calls } = await createWorld();
-  shard.shards = [0, 1];
-  const started = makeWorker().start();
-  const sessions = [await shard.session(), await shard.session()];
-  for (const session of sessions) session.welcome();
-  await started;
-  const [kept, closing] = sessions.toSorted((left, right) => left.shard - right.shard);
-  closing?.send(task({ shard: 1 }));
-  const call = await calls.next("a call");
-  shard.shards = [0];
-  kept?.send({ type: "shards", version: 2, shards: [] });
-  await closing?.next("drain");
-  call.finish("last");
-  await closing?.next("completed");
-  closing?.send({ type: "recorded", task: "task-1", attempt: 1 });
-  expect(await closing?.closed).toMatchObject({ code: CLOSE_DRAINED });
-});
-
 test("what is wrong with a worker is said when it is made", () => {
   const client = new Client({ url: "http://127.0.0.1:1", token: TOKEN });
   const make = () => {
@@ -339,5 +304,10 @@ test("what is wrong with a worker is said when it is made", () => {
   expect(() => worker({ workflows: [], client })).toThrow("needs a workflow");
   expect(() => worker({ workflows: [make(), make()], client })).toThrow('named "same"');
   expect(() => worker({ workflows: [make()], slots: 0, client })).toThrow("from 1 to 10000");
+  for (const affinity of [0, -1, 1.5, Number.NaN]) {
+    expect(() => worker({ workflows: [make()], affinity, client })).toThrow(
+      `affinity of ${affinity}`,
+    );
+  }
   expect(() => worker({ workflows: [workflow({ name: "empty" })], client })).toThrow("no steps");
 });

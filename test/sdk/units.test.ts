@@ -12,7 +12,6 @@ import {
 } from "../../protocol/session.ts";
 import { MAX_SESSION_SLOTS } from "../../protocol/limits.ts";
 import { cutToBytes } from "../../sdk/json.ts";
-import { slotsOf } from "../../sdk/session/fleet.ts";
 import { Heartbeat, leaseMarginMs } from "../../sdk/session/heartbeat.ts";
 import { reconnectDelayMs } from "../../sdk/session/reconnect.ts";
 import { MAX_AWAY, Slots } from "../../sdk/session/slots.ts";
@@ -59,20 +58,6 @@ test("a worker gives up before its shard does, whatever limit it asks for", () =
         expect(marginMs).toBeGreaterThanOrEqual(400);
         // A ping that is sent and answered in its time comes before the end.
         expect(limitMs / PINGS_PER_LIMIT).toBeLessThan(limitMs - marginMs);
-      },
-    ),
-  );
-});
-
-test("every slot is shared out, evenly, and no shard is left with none", () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 10_000 }),
-      fc.integer({ min: 1, max: 64 }),
-      (slots, count) => {
-        const shares = Array.from({ length: count }, (_, index) => slotsOf(slots, count, index));
-        expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1);
-        expect(shares.reduce((sum, share) => sum + share)).toBe(Math.max(slots, count));
       },
     ),
   );

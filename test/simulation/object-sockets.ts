@@ -62,6 +62,9 @@ export class ObjectSocket {
     this.#life = life;
   }
 
+  /** Of one that the object does not keep: the network has it refused. */
+  accept(): void {}
+
   send(text: string): void {
     const { connection } = this;
     if (connection.isClosed) throw new TypeError("Can't call WebSocket send() after close().");

@@ -23,6 +23,7 @@ const PATIENCE_MS = 10_000; // real time until a frame that does not come fails 
 export interface FakeWorkerOptions {
   actions: string[];
   slots?: number;
+  of?: number;
   worker?: string;
   session?: string;
   running?: AttemptRef[];
@@ -175,6 +176,11 @@ export class FakeWorker {
   close(code: number, reason = ""): void {
     this.#socket?.close(code, reason);
     traffic.said();
+  }
+
+  /** Closes its side of a socket that the shard has closed and did not keep: no handler hears of that. */
+  answerClose(): void {
+    this.#socket?.close();
   }
 
   release({ task, attempt }: AttemptRef): void {

@@ -127,14 +127,18 @@ export class World {
 
   /** A worker that has said hello and been welcomed. */
   async connectWorker(options: FakeWorkerOptions, shard = 0): Promise<FakeWorker> {
-    const worker = await this.openSocket({}, shard);
+    const worker = await this.openSocket({}, { shard });
     await worker.hello(options);
     return worker;
   }
 
-  /** A socket on which nothing has been said. */
-  async openSocket(headers: Record<string, string> = {}, shard = 0): Promise<FakeWorker> {
-    const response = await exports.default.fetch(`${API}/shards/${shard}/session`, {
+  /** A socket on which nothing has been said, but what is said in its address. */
+  async openSocket(
+    headers: Record<string, string> = {},
+    { shard = 0, said = {} }: { shard?: number; said?: Record<string, string> } = {},
+  ): Promise<FakeWorker> {
+    const path = `/shards/${shard}/session?${new URLSearchParams(said).toString()}`;
+    const response = await exports.default.fetch(`${API}${path}`, {
       headers: { upgrade: "websocket", authorization: `Bearer ${this.token}`, ...headers },
     });
     const worker = new FakeWorker(response);
