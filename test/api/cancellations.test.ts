@@ -184,3 +184,12 @@ test.each([
     await expectProblem(asked, "invalid_request", detail);
   });
 });
+
+test("a run that waits for an event, however long, is cancelled by a filter as well", async () => {
+  await world.register({ name: "patient", steps: [{ name: "only", waitFor: { event: "never" } }] });
+  const { id } = await world.startRun({ workflow: "patient" });
+  await world.settled();
+  const { body } = await world.call("POST", "/runs/cancel", { workflow: "patient" });
+  expect(body).toEqual({ cancelled: 1, hasMore: false });
+  expect(await world.readRun(id)).toMatchObject({ state: "cancelled" });
+});

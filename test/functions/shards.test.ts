@@ -1,4 +1,5 @@
 /** How many shards a tenant has, and when one that takes no more runs is closed. */
+import type pg from "pg";
 import { describe, expect, inject, test } from "vitest";
 import { closeShard, readShards, setShards } from "../../database/shards.ts";
 import { newId } from "../../protocol/ids.ts";
@@ -156,29 +157,65 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
 });
 
 describe.runIf(postgres)("a shard that drains", () => {
-  test("is not closed while another shard is starting a run for it", async () => {
-    const pool = openPool(postgres ?? { databaseUrl: "" });
-    const query = queryOf(pool);
-    const first = await TestShard.create(pool);
-    const { tenant } = first;
-    await setShards(query, tenant, 2);
-    const last = await first.another(1);
-    const close = () => closeShard(query, { tenant, shard: 1, epoch: last.epoch }, Date.now());
-    const workflow = await first.register("one", { a: [] });
+  const pool = openPool(postgres ?? { databaseUrl: "" });
+  const query = queryOf(pool);
+
+  const close = ({ tenant, shard, epoch }: TestShard): Promise<ShardMap | undefined> =>
+    closeShard(query, { tenant, shard, epoch }, Date.now());
+
+  /** What is done within a transaction, and what meanwhile: begun, and awaited once it is over. */
+  async function during(
+    inside: (flight: pg.PoolClient) => Promise<unknown>,
+    meanwhile: (flight: pg.PoolClient) => Promise<() => Promise<void>>,
+  ): Promise<void> {
     const flight = await pool.connect();
     try {
       await flight.query("begin");
-      await first.commit({ starts: [first.start(workflow, { sh: 1 })] }, flight);
-      const lowering = setShards(query, tenant, 1);
-      await untilBlocked(first, flight);
-      const closing = close();
+      await inside(flight);
+      const end = await meanwhile(flight);
       await flight.query("commit");
-      expect(await lowering).toMatchObject({ draining: [1] });
-      expect(await closing).toBeUndefined();
-      expect(await close()).toBeUndefined();
-      expect(await last.queued()).toHaveLength(1);
+      await end();
     } finally {
       flight.release();
     }
+  }
+
+  test("is not closed while another shard is starting a run for it", async () => {
+    const first = await TestShard.create(pool);
+    await setShards(query, first.tenant, 2);
+    const last = await first.another(1);
+    const workflow = await first.register("one", { a: [] });
+    const starts = [first.start(workflow, { sh: 1 })];
+    await during(
+      (flight) => first.commit({ starts }, flight),
+      async (flight) => {
+        const lowering = setShards(query, first.tenant, 1);
+        await untilBlocked(first, flight);
+        const closing = close(last);
+        return async () => {
+          expect(await lowering).toMatchObject({ draining: [1] });
+          expect(await closing).toBeUndefined();
+        };
+      },
+    );
+    expect(await close(last)).toBeUndefined();
+    expect(await last.queued()).toHaveLength(1);
+  });
+
+  test("is not closed while it is about to take runs again", async () => {
+    const first = await TestShard.create(pool);
+    await setShards(query, first.tenant, 2);
+    const last = await first.another(1);
+    await setShards(query, first.tenant, 1);
+    await during(
+      (flight) => setShards(queryOf(flight), first.tenant, 2),
+      async (flight) => {
+        const closing = close(last);
+        await untilBlocked(first, flight);
+        return async () => expect(await closing).toBeUndefined();
+      },
+    );
+    const text = "select closed_at from v1.shard where tenant_id = $1 and number = 1";
+    expect(await query(text, [first.tenant])).toEqual([{ closed_at: null }]);
   });
 });
