@@ -72,7 +72,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#sessions = new ShardSessions(this.#state, this.#attempts, context, (tasks) => {
       void this.#giveToOwnWorker(tasks);
     });
-    this.#database = new ShardDatabase(env);
+    this.#database = new ShardDatabase(env, name.tenant);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
     const landing = new ShardLanding(this.#state, this.#attempts, this.#matches, admission);
@@ -81,7 +81,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       arm: (at) => this.#arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
-      messages: messageQueueOf(env),
+      messages: messageQueueOf(env, this.#database),
     });
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     void context.blockConcurrencyWhile(async () => {

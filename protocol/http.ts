@@ -378,22 +378,3 @@ export interface ShardLoad {
   /** Bytes of what is on its way to Postgres. */
   pendingBytes: number;
 }
-
-export interface Tenant {
-  id: string;
-  name: string;
-  createdAt: string;
-}
-
-export interface ApiToken {
-  id: string;
-  name: string;
-  /** The first characters, to tell tokens apart. */
-  prefix: string;
-  createdAt: string;
-}
-
-/** Told once, when it is made: only its hash is kept. */
-export interface CreatedApiToken extends ApiToken {
-  token: string;
-}

@@ -3,7 +3,8 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardNumbers, shardStub } from "../shard-calls.ts";
+import { callShard, shardNumbers } from "../shard-calls.ts";
+import { reachShard } from "../tenant-objects.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { shardLoadSchema, shardParameters, shardsSchema } from "./schemas.ts";
@@ -77,7 +78,8 @@ shards.get("/shards/:number/session", async (context) => {
       headers: { upgrade: "websocket" },
     });
   }
-  return shardStub(context.env, context.var.tenant, number).fetch(context.req.raw);
+  const { tenant } = context.var;
+  return await reachShard(context.env, tenant, number, (stub) => stub.fetch(context.req.raw));
 });
 
 function refuseUnknown(number: string): never {
