@@ -101,10 +101,9 @@ export class ShardDatabase {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     try {
-      const connection: HeldConnection = await HeldConnection.open(this.#database, () => {
-        this.#idle = this.#idle.filter((other) => other !== connection);
+      return await HeldConnection.open(this.#database, () => {
+        this.#idle = this.#idle.filter(({ isOpen }) => isOpen);
       });
-      return connection;
     } catch {
       return undefined; // HTTP will say what is wrong, or work
     }
