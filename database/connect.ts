@@ -12,6 +12,15 @@ export interface DatabaseConfig {
   LOG_LEVEL?: string | undefined;
 }
 
+declare const isOfTheMap: unique symbol;
+
+/** One of the databases there are. Only `tenant-database.ts` makes one, which knows whose data is in it. */
+export interface Database extends DatabaseConfig {
+  /** In the map. */
+  readonly number: number;
+  readonly [isOfTheMap]: true;
+}
+
 /** Runs one statement; rows are objects. Throws what `errors.ts` classifies. */
 export type Query = (text: string, parameters: unknown[]) => Promise<Record<string, unknown>[]>;
 
@@ -25,9 +34,9 @@ export function configureDriver({ NEON_ENDPOINT: endpoint }: DatabaseConfig): vo
 }
 
 /** With `timeoutMs`, a statement that takes longer fails; whether it took effect nobody knows. */
-export function queryOverHttp(config: DatabaseConfig, timeoutMs?: number): Query {
-  configureDriver(config);
-  const sql = neon(config.DATABASE_URL);
+export function queryOverHttp(database: Database, timeoutMs?: number): Query {
+  configureDriver(database);
+  const sql = neon(database.DATABASE_URL);
   if (timeoutMs === undefined) return (text, parameters) => sql.query(text, parameters);
   return (text, parameters) => {
     const fetchOptions = { signal: AbortSignal.timeout(timeoutMs) };
@@ -47,9 +56,9 @@ export class HeldConnection {
     this.#client = client;
   }
 
-  static async open(config: DatabaseConfig, onLost: () => void): Promise<HeldConnection> {
-    configureDriver(config);
-    const client = new Client(config.DATABASE_URL);
+  static async open(database: Database, onLost: () => void): Promise<HeldConnection> {
+    configureDriver(database);
+    const client = new Client(database.DATABASE_URL);
     const held = new HeldConnection(client);
     const lost = (): void => {
       if (!held.#isOpen) return;

@@ -5,13 +5,13 @@
 import { neon } from "@neondatabase/serverless";
 import { drizzle, type NeonHttpDatabase } from "drizzle-orm/neon-http";
 import type { Page } from "../protocol/http.ts";
-import { configureDriver, type DatabaseConfig } from "./connect.ts";
+import { configureDriver, type Database } from "./connect.ts";
 
 export type Reads = NeonHttpDatabase;
 
-export function connectReads(config: DatabaseConfig): Reads {
-  configureDriver(config);
-  return drizzle(neon(config.DATABASE_URL));
+export function connectReads(database: Database): Reads {
+  configureDriver(database);
+  return drizzle(neon(database.DATABASE_URL));
 }
 
 /** The page that one row more than its limit was read for. */

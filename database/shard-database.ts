@@ -2,9 +2,16 @@
  * A shard's way to Postgres: held connections, one for each commit in flight, opened when needed
  * and closed when idle. When none can be opened, a statement goes over HTTP.
  */
-import { type DatabaseConfig, HeldConnection, type Query, queryOverHttp } from "./connect.ts";
+import {
+  type Database,
+  type DatabaseConfig,
+  HeldConnection,
+  type Query,
+  queryOverHttp,
+} from "./connect.ts";
 import { COMMIT_STATEMENT, readCommitReply } from "./functions.ts";
 import type { CommitReply } from "./rows.ts";
+import { databaseOf } from "./tenant-database.ts";
 
 export interface CommitAnswer {
   reply: CommitReply;
@@ -13,7 +20,7 @@ export interface CommitAnswer {
 }
 
 export class ShardDatabase {
-  #config: DatabaseConfig;
+  #database: Database;
   #idle: HeldConnection[] = [];
   #busy = new Set<HeldConnection>();
   /** Statements on their way, or waiting for a connection to open. */
@@ -21,8 +28,13 @@ export class ShardDatabase {
   #usedAt = 0;
   #givenUp = giveUpSignal();
 
-  constructor(config: DatabaseConfig) {
-    this.#config = config;
+  constructor(given: DatabaseConfig, tenant: string) {
+    this.#database = databaseOf(given, tenant);
+  }
+
+  /** Of the database, in the map. */
+  get number(): number {
+    return this.#database.number;
   }
 
   /** When a statement last began or ended; undefined when none is on its way and no connection open. */
@@ -74,7 +86,7 @@ export class ShardDatabase {
       connection?.close();
       return await givenUp.promise;
     }
-    if (connection === undefined) return queryOverHttp(this.#config)(text, parameters);
+    if (connection === undefined) return queryOverHttp(this.#database)(text, parameters);
     this.#busy.add(connection);
     try {
       return await connection.query(name, text, parameters);
@@ -89,10 +101,9 @@ export class ShardDatabase {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     try {
-      const connection: HeldConnection = await HeldConnection.open(this.#config, () => {
-        this.#idle = this.#idle.filter((other) => other !== connection);
+      return await HeldConnection.open(this.#database, () => {
+        this.#idle = this.#idle.filter(({ isOpen }) => isOpen);
       });
-      return connection;
     } catch {
       return undefined; // HTTP will say what is wrong, or work
     }

@@ -1,10 +1,17 @@
 /**
  * Tenants and their API tokens. A token is kept as its SHA-256 only.
  */
-import type { ApiToken, Tenant } from "../protocol/http.ts";
+import type { ApiToken, NewTenant, Tenant } from "../protocol/tenant-bodies.ts";
+import type { Jurisdiction, LocationHint } from "../protocol/tenant-bodies.ts";
 import type { Query } from "./connect.ts";
 
-export interface TokenTenant {
+/** Where a tenant's Durable Objects are. */
+export interface Place {
+  locationHint: LocationHint | null;
+  jurisdiction: Jurisdiction | null;
+}
+
+export interface TokenTenant extends Place {
   tenant: string;
   /** The token's name. */
   token: string;
@@ -16,7 +23,8 @@ export async function readTokenTenant(
   hash: Uint8Array,
 ): Promise<TokenTenant | undefined> {
   const [row] = await query(
-    `select t.id as tenant, a.name as token from v1.api_token a join v1.tenant t on t.id = a.tenant_id
+    `select t.id as tenant, t.location_hint as "locationHint", t.jurisdiction, a.name as token
+       from v1.api_token a join v1.tenant t on t.id = a.tenant_id
        where a.hash = $1 and a.revoked_at is null`,
     [hexBytes(hash)],
   );
@@ -26,19 +34,32 @@ export async function readTokenTenant(
 export async function createTenant(
   query: Query,
   id: string,
-  name: string,
+  { name, locationHint, jurisdiction }: NewTenant,
 ): Promise<Tenant | undefined> {
   const [row] = await query(
-    `insert into v1.tenant (id, name) values ($1, $2) on conflict (name) do nothing
-       returning id, name, created_at`,
-    [id, name],
+    `insert into v1.tenant (id, name, location_hint, jurisdiction) values ($1, $2, $3, $4)
+       on conflict (name) do nothing
+       returning id, name, location_hint, jurisdiction, created_at`,
+    [id, name, locationHint ?? null, jurisdiction ?? null],
   );
   return row && toTenant(row);
 }
 
 export async function listTenants(query: Query): Promise<Tenant[]> {
-  const rows = await query("select id, name, created_at from v1.tenant order by name", []);
+  const rows = await query(
+    "select id, name, location_hint, jurisdiction, created_at from v1.tenant order by name",
+    [],
+  );
   return rows.map(toTenant);
+}
+
+/** Where these tenants are; there is nothing of one that does not exist. */
+export async function readPlaces(query: Query, tenants: string[]): Promise<Map<string, Place>> {
+  const rows = await query(
+    "select id, location_hint, jurisdiction from v1.tenant where id = any ($1::uuid[])",
+    [tenants],
+  );
+  return new Map(rows.map((row) => [String(row["id"]), toPlace(row)]));
 }
 
 /** Undefined when there is no such tenant. */
@@ -81,12 +102,25 @@ function toTenant(row: Record<string, unknown>): Tenant {
   return {
     id: String(row["id"]),
     name: String(row["name"]),
+    ...toPlace(row),
     createdAt: isoTime(row["created_at"]),
   };
 }
 
+function toPlace(row: Record<string, unknown>): Place {
+  return {
+    locationHint: row["location_hint"] as Place["locationHint"],
+    jurisdiction: row["jurisdiction"] as Place["jurisdiction"],
+  };
+}
+
 function toToken(row: Record<string, unknown>): ApiToken {
-  return { ...toTenant(row), prefix: String(row["prefix"]) };
+  return {
+    id: String(row["id"]),
+    name: String(row["name"]),
+    prefix: String(row["prefix"]),
+    createdAt: isoTime(row["created_at"]),
+  };
 }
 
 function isoTime(value: unknown): string {

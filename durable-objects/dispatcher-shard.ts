@@ -45,7 +45,7 @@ import { type ForwardedReport, ShardForwards, type Verdict } from "./shard-forwa
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
 import { ShardLoans } from "./shard-loans.ts";
-import { type PeerBindings, ShardPeers } from "./shard-peers.ts";
+import { type PeerBindings, peersWithin, ShardPeers } from "./shard-peers.ts";
 import { ShardSessions } from "./shard-sessions.ts";
 import { ShardState } from "./shard-state.ts";
 
@@ -79,10 +79,10 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#sessions = new ShardSessions(this.#state, this.#attempts, context, (tasks) => {
       void this.#giveToOwnWorker(tasks);
     });
-    this.#database = new ShardDatabase(env);
+    this.#database = new ShardDatabase(env, name.tenant);
     this.#matches = new ShardMatches(this.#state);
     const admission = new ShardAdmission(this.#state, this.#attempts);
-    this.#peers = new ShardPeers(this.#state, env, (map) => {
+    this.#peers = new ShardPeers(this.#state, peersWithin(env, context.id.jurisdiction), (map) => {
       this.#loans.heedOwnership(Date.now());
       this.#closing.announce(map);
     });
@@ -113,7 +113,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       arm: (at) => this.#alarm.arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
-      messages: messageQueueOf(env),
+      messages: messageQueueOf(env, this.#database),
     });
     this.#calls = new ShardCalls(this.#state, this.#commits);
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));

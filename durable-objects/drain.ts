@@ -1,5 +1,5 @@
 /**
- * The only reader of a queue of pgmq: reads in large batches, has each handled, and sleeps when the queue
+ * The only reader of a queue of pgmq, in one database: reads in large batches, has each handled, and sleeps when the queue
  * is empty. It is nudged after a commit that sent something, and once a minute by the clock when something
  * is visible; it never looks by itself, but when it knows that something becomes visible then.
  *
@@ -8,6 +8,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { type DatabaseConfig, type Query, queryOverHttp } from "../database/connect.ts";
 import { showQueue } from "../database/messages.ts";
+import { numberedDatabase } from "../database/tenant-database.ts";
 import { consume, type ConsumeParts } from "../messages/consume.ts";
 import { parseDrainName } from "../messages/drain-name.ts";
 import { DRAIN_TURN_MS, MIN_REST_MS, QUERY_TIMEOUT_MS, retryMs } from "../messages/limits.ts";
@@ -38,7 +39,7 @@ export abstract class Drain<Config extends DatabaseConfig> extends DurableObject
     super(context, env);
     const { queue, partition } = parseDrainName(context.id.name);
     this.#queue = queue;
-    this.#query = queryOverHttp(env, QUERY_TIMEOUT_MS);
+    this.#query = queryOverHttp(numberedDatabase(env, partition), QUERY_TIMEOUT_MS);
     this.#log = createLogger({ queue, partition }, env.LOG_LEVEL);
     this.#handlerOf = handlerOf;
   }

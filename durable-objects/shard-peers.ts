@@ -15,9 +15,18 @@ export interface Peer extends LoanPeer, ForwardPeer {
   heedShards(map: ShardMap): Promise<void>;
 }
 
+interface Peers {
+  getByName(name: string): Peer;
+}
+
 /** The shards as the platform gives them to one of them. */
 export interface PeerBindings {
-  DISPATCHER: { getByName(name: string): Peer };
+  DISPATCHER: Peers & { jurisdiction(jurisdiction: string): Peers };
+}
+
+/** Within the jurisdiction that this shard is in: without it a name is another object's. */
+export function peersWithin({ DISPATCHER }: PeerBindings, jurisdiction: string | undefined): Peers {
+  return jurisdiction === undefined ? DISPATCHER : DISPATCHER.jurisdiction(jurisdiction);
 }
 
 /** A shard that has just died is there again at the next call. */
@@ -25,13 +34,13 @@ const MAX_CALLS = 3;
 
 export class ShardPeers {
   #state: ShardState;
-  #bindings: PeerBindings;
+  #peers: Peers;
   #changed: (map: ShardMap) => void;
 
   /** @param changed Called when other shards are known than before. */
-  constructor(state: ShardState, bindings: PeerBindings, changed: (map: ShardMap) => void) {
+  constructor(state: ShardState, peers: Peers, changed: (map: ShardMap) => void) {
     this.#state = state;
-    this.#bindings = bindings;
+    this.#peers = peers;
     this.#changed = changed;
   }
 
@@ -75,7 +84,7 @@ export class ShardPeers {
     const { tenant } = this.#state.name;
     for (let tries = 1; ; tries++) {
       try {
-        return await call(this.#bindings.DISPATCHER.getByName(shardName({ tenant, shard })));
+        return await call(this.#peers.getByName(shardName({ tenant, shard })));
       } catch (error) {
         if (tries === MAX_CALLS) throw error;
       }

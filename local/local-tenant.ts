@@ -4,7 +4,8 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CreatedApiToken, Page, Tenant } from "../protocol/http.ts";
+import type { Page } from "../protocol/http.ts";
+import type { CreatedApiToken, Tenant } from "../protocol/tenant-bodies.ts";
 import { isErrorCode } from "./process-tree.ts";
 
 const TENANT = "local";

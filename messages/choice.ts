@@ -1,6 +1,7 @@
 /**
  * Which broker carries messages: one line of the configuration says so.
  */
+import type { Database } from "../database/connect.ts";
 import { BROKERS, type Broker } from "../database/message-rows.ts";
 import { QUEUES, type QueueName } from "../protocol/message-bodies.ts";
 import { CloudflareQueue, type MessageId } from "./cloudflare-queue.ts";
@@ -18,12 +19,13 @@ export interface MessageBindings {
   EVENTS_QUEUE?: Queue<MessageId> | undefined;
 }
 
-/** Every queue has one partition, number 0. */
-const PARTITION = 0;
+/** A database by its number in the map. */
+type Where = Pick<Database, "number">;
 
-export function messageQueueOf(env: MessageBindings): MessageQueue {
+/** What carries the messages that are written to this database. */
+export function messageQueueOf(env: MessageBindings, database: Where): MessageQueue {
   if (brokerOf(env) === "pgmq") {
-    return new PgmqQueue(async (queue) => await nudgeDrain(env, queue));
+    return new PgmqQueue(async (queue) => await nudgeDrain(env, queue, database));
   }
   const { COMMANDS_QUEUE: commands, EVENTS_QUEUE: events } = env;
   if (commands === undefined || events === undefined) {
@@ -34,12 +36,13 @@ export function messageQueueOf(env: MessageBindings): MessageQueue {
   return new CloudflareQueue({ commands, events });
 }
 
-/** Has a queue's drain read it. */
+/** Has the drain of a database's queue read it. */
 export async function nudgeDrain(
   { QUEUE_DRAIN: drains }: Pick<MessageBindings, "QUEUE_DRAIN">,
   queue: QueueName,
+  { number: partition }: Where,
 ): Promise<void> {
-  await drains.getByName(drainName({ queue, partition: PARTITION })).nudge();
+  await drains.getByName(drainName({ queue, partition })).nudge();
 }
 
 /** The queue of Skein's that a queue of Cloudflare's is, such as `skein-events`. */

@@ -1,5 +1,6 @@
 /**
- * The name of a drain's Durable Object: its queue and the number of the partition, as with shards.
+ * The name of a drain's Durable Object: its queue and the number of the partition, as with shards. A queue has a
+ * partition in each database of the map, and the same number.
  */
 import { QUEUES, type QueueName } from "../protocol/message-bodies.ts";
 

@@ -84,5 +84,5 @@ grant select (tenant_id, name, definition, secret_count, created_at, updated_at)
 -- Not its secrets.
 grant select (tenant_id, name, url, states, workflows, gone_at, created_at, updated_at) on v1.notification
   to skein_application;
-grant insert (id, name) on v1.tenant to skein_application;
+grant insert (id, name, location_hint, jurisdiction) on v1.tenant to skein_application;
 grant insert (id, tenant_id, name, prefix, hash), update (revoked_at) on v1.api_token to skein_application;

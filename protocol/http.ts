@@ -377,22 +377,3 @@ export interface ShardLoad {
   buckets: number;
   pendingBytes: number; // of what is on its way to Postgres
 }
-
-export interface Tenant {
-  id: string;
-  name: string;
-  createdAt: string;
-}
-
-export interface ApiToken {
-  id: string;
-  name: string;
-  /** The first characters, to tell tokens apart. */
-  prefix: string;
-  createdAt: string;
-}
-
-/** Told once, when it is made: only its hash is kept. */
-export interface CreatedApiToken extends ApiToken {
-  token: string;
-}

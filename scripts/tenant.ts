@@ -3,11 +3,21 @@
  */
 import { parseArgs } from "node:util";
 import type { Problem } from "../protocol/errors.ts";
-import type { ApiToken, CreatedApiToken, Tenant } from "../protocol/http.ts";
+import {
+  type ApiToken,
+  type CreatedApiToken,
+  JURISDICTIONS,
+  LOCATION_HINTS,
+  type Tenant,
+} from "../protocol/tenant-bodies.ts";
 
 const HELP = `Usage: SKEIN_URL=https://… ADMIN_SECRET=… npm run tenant -- COMMAND
 
-  create NAME            make a tenant and a first token for it
+  create NAME [--location-hint HINT] [--jurisdiction JURISDICTION]
+                         make a tenant and a first token for it. Its Durable Objects are made
+                         near the hint (${LOCATION_HINTS.join(", ")})
+                         and stay within the jurisdiction, which can never be changed
+                         (${JURISDICTIONS.join(", ")})
   list                   list tenants
   token TENANT NAME      make another token; TENANT is a tenant's name
   tokens TENANT          list a tenant's tokens
@@ -17,7 +27,11 @@ A token is shown once, when it is made.`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { help: { type: "boolean", short: "h" } },
+  options: {
+    help: { type: "boolean", short: "h" },
+    "location-hint": { type: "string" },
+    jurisdiction: { type: "string" },
+  },
 });
 const [command, first, second] = positionals;
 const url = process.env["SKEIN_URL"];
@@ -32,13 +46,22 @@ if (!url || !secret) fail("Set SKEIN_URL and ADMIN_SECRET.\n\n" + HELP);
 
 switch (command) {
   case "create": {
-    const tenant = await call<Tenant>("POST", "/tenants", { name: needed(first, "NAME") });
+    // What is wrong with them, the answer says.
+    const { "location-hint": locationHint, jurisdiction } = values;
+    const tenant = await call<Tenant>("POST", "/tenants", {
+      name: needed(first, "NAME"),
+      locationHint,
+      jurisdiction,
+    });
     console.log(`Tenant ${tenant.name} has id ${tenant.id}.`);
     await makeToken(tenant, "first");
     break;
   }
   case "list":
-    for (const { id, name, createdAt } of await listTenants()) console.log(id, createdAt, name);
+    for (const { id, name, createdAt, locationHint, jurisdiction } of await listTenants()) {
+      const place = [locationHint, jurisdiction].filter((part) => part !== null);
+      console.log(id, createdAt, name, ...place);
+    }
     break;
   case "token":
     await makeToken(await findTenant(needed(first, "TENANT")), needed(second, "NAME"));

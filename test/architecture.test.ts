@@ -147,6 +147,53 @@ test("SQL stands in migrations and database only", () => {
   expect(wrong).toEqual([]);
 });
 
+/** Files of what is deployed that say this, but for those that may. */
+function sayingIt(pattern: RegExp, ...allowed: string[]): string[] {
+  return sources
+    .filter((file) => !/^(sdk|migrations)\//.test(file) && !allowed.includes(file))
+    .filter((file) => pattern.test(readFileSync(join(ROOT, file), "utf8")));
+}
+
+describe("a tenant's data is found by the map from tenants to databases only:", () => {
+  const map = "database/tenant-database.ts";
+
+  test("nothing else makes a connection, or knows an address", () => {
+    const driver = ["database/connect.ts", "database/reads.ts"];
+    expect(sayingIt(/\bneon\(|new Client\(|@neondatabase/, ...driver)).toEqual([]);
+    expect(sayingIt(/\bDATABASE_URL\b/, ...driver)).toEqual([]);
+  });
+
+  test("nothing else says which databases there are, or that something is one", () => {
+    expect(sayingIt(/\b(DATABASES|LIVES_IN)\b/, map, "database/database-map.ts")).toEqual([]);
+    expect(sayingIt(/\bas (unknown as )?Database\b/, map)).toEqual([]);
+  });
+
+  test("at home only tenants and tokens are looked for", () => {
+    const homes = ["workers/api/admin.ts", "workers/api/authenticate.ts"];
+    expect(sayingIt(/\bhomeDatabase\b/, map, "workers/tenant-objects.ts", ...homes)).toEqual([]);
+    const others = [...homes, "workers/tenant-objects.ts"].flatMap((file) =>
+      importsOf(file).filter(
+        ({ target, isType }) =>
+          !isType && /^database\/(?!connect|tenant-database|tenants\.ts)/.test(target),
+      ),
+    );
+    expect(others).toEqual([]);
+  });
+
+  test("what is of all tenants names its databases by number, or goes over all", () => {
+    const queues = ["durable-objects/drain.ts", "workers/messages/take-batch.ts"];
+    expect(sayingIt(/\bnumberedDatabase\b/, map, ...queues)).toEqual([]);
+    expect(sayingIt(/\ballDatabases\b/, map, "workers/cron/every-minute.ts")).toEqual([]);
+  });
+});
+
+test("one file knows the way to a tenant's Durable Objects", () => {
+  const way = ["workers/tenant-objects.ts", "workers/environment.ts"];
+  expect(sayingIt(/\b(DISPATCHER|SCHEDULE_CLOCK)\b/, ...way)).toEqual([]);
+  // Drains are no tenant's.
+  expect(sayingIt(/\.getByName\(|\.idFromName\(/, ...way, "messages/choice.ts")).toEqual([]);
+});
+
 test("no file is longer than a reader's patience", () => {
   const everything = [
     ...sources,

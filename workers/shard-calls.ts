@@ -3,9 +3,7 @@
  * safely be repeated is, because a shard can vanish at any time and come back at once.
  */
 import type { Context } from "hono";
-import type { DispatcherShard } from "../durable-objects/dispatcher-shard.ts";
 import type { StartAnswer } from "../durable-objects/shard-calls.ts";
-import { shardName } from "../durable-objects/dispatcher/shard-name.ts";
 import type { StartCall, StartOutcome } from "../durable-objects/dispatcher/transitions.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import { shardNumbers } from "../protocol/shard-map.ts";
@@ -21,6 +19,7 @@ import { type PlacedCall, placeCall } from "./definitions/placement.ts";
 import { mayBeOutdated } from "./definitions/start-row.ts";
 import type { AppTypes, Environment } from "./environment.ts";
 import { readShardMap } from "./shard-maps.ts";
+import { reachShard, type ShardStub } from "./tenant-objects.ts";
 
 /** Between the tries of a call that failed because its shard vanished. */
 const RETRY_WAITS_MS = [0, 50, 200, 500, 1_000];
@@ -33,12 +32,6 @@ export const RETRY_LATER = { headers: { "retry-after": "2" } };
 /** What to do after a start or a publication of which nobody knows whether it is durable. */
 export const SAME_KEY = "Try again with the same idempotency key.";
 
-export type ShardStub = DurableObjectStub<DispatcherShard>;
-
-export function shardStub(env: Environment, tenant: string, shard: number): ShardStub {
-  return env.DISPATCHER.getByName(shardName({ tenant, shard }));
-}
-
 /** Runs a repeatable call, again on a new stub while shards vanish. */
 export async function callShard<Answer>(
   env: Environment,
@@ -49,7 +42,7 @@ export async function callShard<Answer>(
   for (const waitMs of RETRY_WAITS_MS) {
     if (waitMs > 0) await scheduler.wait(waitMs * (0.5 + Math.random()));
     try {
-      return await call(shardStub(env, tenant, shard));
+      return await reachShard(env, tenant, shard, call);
     } catch (error) {
       if (error instanceof Error && "overloaded" in error && error.overloaded) break;
     }
@@ -72,7 +65,7 @@ export async function callShardOnce<Answer>(
   shard: number,
   call: (stub: ShardStub) => Promise<Answer>,
 ): Promise<Answer> {
-  return await call(shardStub(env, tenant, shard));
+  return await reachShard(env, tenant, shard, call);
 }
 
 /** Asks every shard of the calling tenant the same. */
@@ -221,7 +214,7 @@ export async function tellEach(
   await Promise.all(
     shards.map(async ({ tenant, shard }) => {
       try {
-        await tell(shardStub(env, tenant, shard));
+        await reachShard(env, tenant, shard, tell);
       } catch (error) {
         log.warn("shard.not_told", { tenant_id: tenant, shard, ...errorFields(error) });
       }

@@ -4,6 +4,7 @@
  */
 import { queryOverHttp } from "../database/connect.ts";
 import { readShards } from "../database/shards.ts";
+import { databaseOf } from "../database/tenant-database.ts";
 import { type ShardMap, shardNumbers } from "../protocol/shard-map.ts";
 import type { Environment } from "./environment.ts";
 
@@ -13,7 +14,7 @@ const remembered = new Map<string, ShardMap>();
 
 /** As they are now. */
 export async function readShardMap(env: Environment, tenant: string): Promise<ShardMap> {
-  const map = await readShards(queryOverHttp(env), tenant);
+  const map = await readShards(queryOverHttp(databaseOf(env, tenant)), tenant);
   if (map === undefined) throw new Error(`Tenant ${tenant} has no shards`);
   remembered.delete(tenant);
   remembered.set(tenant, map);

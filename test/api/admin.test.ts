@@ -1,7 +1,7 @@
 /** The operator's door, and who may call anything at all. */
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import type { CreatedApiToken, Tenant } from "../../protocol/http.ts";
+import type { CreatedApiToken, Tenant } from "../../protocol/tenant-bodies.ts";
 import { newId } from "../../protocol/ids.ts";
 import { app } from "../../workers/api/app.ts";
 import { createdTokenSchema, tenantSchema, tokenSchema } from "../../workers/api/schemas.ts";
@@ -39,6 +39,23 @@ test("a tenant is created once, and listed", async () => {
   expect(items.filter((tenant) => tenant.name === name)).toEqual([created]);
 });
 
+test("a tenant's hint is kept and shown, for its objects to be created near there", async () => {
+  const asked = { name: uniqueName(), locationHint: "weur" };
+  const created = expectAnswer(await operate("POST", "/tenants", asked), 201, tenantSchema);
+  expect(created).toMatchObject({ locationHint: "weur", jurisdiction: null });
+  const { body } = await operate<{ items: Tenant[] }>("GET", "/tenants");
+  expect(body.items).toContainEqual(created);
+});
+
+test("a tenant is made in no jurisdiction where there are none, as in the local runtime", async () => {
+  const asked = await operate("POST", "/tenants", { name: uniqueName(), jurisdiction: "eu" });
+  await expectProblem(
+    asked,
+    "invalid_request",
+    /no jurisdiction "eu" here: Jurisdiction restrictions/,
+  );
+});
+
 test("a tenant without a good name is refused", async () => {
   const before = await operate<{ items: Tenant[] }>("GET", "/tenants");
   for (const [body, detail] of [
@@ -47,6 +64,9 @@ test("a tenant without a good name is refused", async () => {
     [{ name: "a b" }, /letter or digit/],
     [{ name: "n".repeat(201) }, /at most 200 characters/],
     [{ name: "fine", shards: 3 }, /shards is not a field/],
+    [{ name: "fine", locationHint: "mars" }, /locationHint .*wnam.*apac-ne/],
+    [{ name: "fine", jurisdiction: "ch" }, /jurisdiction .*eu.*fedramp-high/],
+    [{ name: "fine", jurisdiction: "eu" }, /Make the tenant without one, or on Cloudflare/],
   ] as const) {
     await expectProblem(await operate("POST", "/tenants", body), "invalid_request", detail);
   }

@@ -29,7 +29,7 @@ async function tick(fails: (shard: string) => boolean = () => false): Promise<st
     ...world.env,
     DISPATCHER: { getByName } as unknown as Environment["DISPATCHER"],
     QUEUE_DRAIN: { getByName: () => ({ nudge: () => Promise.resolve() }) },
-    SCHEDULE_CLOCK: { getByName },
+    SCHEDULE_CLOCK: { getByName } as unknown as Environment["SCHEDULE_CLOCK"],
   });
   return nudged;
 }

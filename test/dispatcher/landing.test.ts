@@ -38,11 +38,7 @@ function makeShard(): { state: ShardState; landing: ShardLanding } {
   state.versions.add([VERSION]);
   const attempts = new ShardAttempts(state);
   const admission = new ShardAdmission(state, attempts);
-  const peers = new ShardPeers(
-    state,
-    { DISPATCHER: { getByName: () => neverCalled() } },
-    neverCalled,
-  );
+  const peers = new ShardPeers(state, { getByName: () => neverCalled() }, neverCalled);
   const landing = new ShardLanding(state, attempts, new ShardMatches(state), admission, peers);
   return { state, landing };
 }

@@ -218,7 +218,7 @@ export class Shards {
     const attempts = new ShardAttempts(state);
     const peers = new ShardPeers(
       state,
-      { DISPATCHER: { getByName: (name) => this.#peer(shard, Number(name.split("/")[1])) } },
+      { getByName: (name) => this.#peer(shard, Number(name.split("/")[1])) },
       () => shard.loans.heedOwnership(this.now),
     );
     const loans = new ShardLoans(state, attempts, peers, {

@@ -177,6 +177,14 @@ describe.each(inject("databases"))("the application's role on $name", (database)
     return (await shard.rows<{ name: string }>(text)).map(({ name }) => name);
   }
 
+  test("makes a tenant in a jurisdiction, and never moves it to another", async () => {
+    const insert = `insert into v1.tenant (id, name, location_hint, jurisdiction)
+        values ($1, $2, 'weur', 'eu')`;
+    expect(await attempt(insert, [newId(), `tenant-${newId()}`])).toBeUndefined();
+    const change = "update v1.tenant set jurisdiction = null where id = $1";
+    expect(await attempt(change, [shard.tenant])).toBe(NOT_PERMITTED);
+  });
+
   test("writes to no table, in no way, but makes tenants and tokens and revokes those", async () => {
     const before = await history();
     const tables = await names(

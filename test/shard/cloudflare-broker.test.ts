@@ -22,10 +22,10 @@ describe("Cloudflare Queues", () => {
   });
 
   function makeBroker(): BrokerUnderTest {
-    const messages = messageQueueOf({
-      ...(env as unknown as Environment),
-      MESSAGE_BROKER: "cloudflare-queues",
-    });
+    const messages = messageQueueOf(
+      { ...(env as unknown as Environment), MESSAGE_BROKER: "cloudflare-queues" },
+      { number: 0 },
+    );
     return {
       broker: messages.broker,
       query: (text, values) => world.sql(text, values),

@@ -119,10 +119,12 @@ class Traffic {
       traffic.#opening++;
       try {
         while (traffic.#areOpeningsHeld) await scheduler.wait(1);
-        const connection: HeldConnection = await open.call(HeldConnection, config, () => {
-          traffic.#drop(connection);
+        let opened: HeldConnection | undefined;
+        const connection = await open.call(HeldConnection, config, () => {
+          if (opened !== undefined) traffic.#drop(opened);
           onLost();
         });
+        opened = connection;
         traffic.#open.add(connection);
         return connection;
       } finally {

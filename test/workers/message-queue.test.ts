@@ -30,6 +30,8 @@ function bindings(more: Partial<MessageBindings> = {}): {
   return { env: { QUEUE_DRAIN: { getByName }, ...queues, ...more }, nudged, sent };
 }
 
+const HOME = { number: 0 };
+
 const SENT = [
   { queue: "events" as const },
   { queue: "events" as const },
@@ -38,7 +40,7 @@ const SENT = [
 
 test("without a word it is pgmq: each queue's drain is nudged once", async () => {
   const { env, nudged, sent } = bindings();
-  await messageQueueOf(env).announce(SENT);
+  await messageQueueOf(env, HOME).announce(SENT);
   expect(nudged.toSorted()).toEqual(["commands/0", "events/0"]);
   expect(sent).toEqual([]);
 });
@@ -46,7 +48,7 @@ test("without a word it is pgmq: each queue's drain is nudged once", async () =>
 test("with Cloudflare Queues ids are sent, a hundred at a time", async () => {
   const { env, nudged, sent } = bindings({ MESSAGE_BROKER: "cloudflare-queues" });
   const ids = Array.from({ length: 150 }, (_, n) => `id-${n}`);
-  await messageQueueOf(env).announce([...SENT, { queue: "events", tenant: "t", ids }]);
+  await messageQueueOf(env, HOME).announce([...SENT, { queue: "events", tenant: "t", ids }]);
   expect(sent.map(([queue, those]) => [queue, those.length])).toEqual([
     ["commands", 2],
     ["events", 100],
@@ -58,9 +60,11 @@ test("with Cloudflare Queues ids are sent, a hundred at a time", async () => {
 
 test("a broker that is none, or has no bindings, is said to be that", () => {
   const { env } = bindings();
-  expect(() => messageQueueOf({ ...env, MESSAGE_BROKER: "kafka" })).toThrow(/"kafka": it must be/);
+  expect(() => messageQueueOf({ ...env, MESSAGE_BROKER: "kafka" }, HOME)).toThrow(
+    /"kafka": it must be/,
+  );
   const unbound = { ...env, MESSAGE_BROKER: "cloudflare-queues", EVENTS_QUEUE: undefined };
-  expect(() => messageQueueOf(unbound)).toThrow(/npm run deploy/);
+  expect(() => messageQueueOf(unbound, HOME)).toThrow(/npm run deploy/);
 });
 
 test("a deployment has queues bound only where they are the broker", () => {

@@ -3,6 +3,7 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { queryOverHttp } from "../../database/connect.ts";
+import { homeDatabase } from "../../database/tenant-database.ts";
 import {
   createTenant,
   createToken,
@@ -10,14 +11,18 @@ import {
   listTokens,
   revokeToken,
 } from "../../database/tenants.ts";
+import type { NewTenant } from "../../protocol/tenant-bodies.ts";
 import { newId } from "../../protocol/ids.ts";
-import type { AppTypes } from "../environment.ts";
+import type { Jurisdiction } from "../../protocol/tenant-bodies.ts";
+import type { AppTypes, Environment } from "../environment.ts";
+import { whyNotWithin } from "../tenant-objects.ts";
 import { hashToken } from "./authenticate.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import {
   createdTokenSchema,
   namedSchema,
+  newTenantSchema,
   tenantParameters,
   tenantSchema,
   tokenParameters,
@@ -33,7 +38,9 @@ const makeTenant = createRoute({
   tags: ["Admin"],
   operationId: "createTenant",
   summary: "Create a tenant",
-  request: { body: json(namedSchema) },
+  description:
+    "The jurisdiction is for good: in another its Durable Objects would be others. The hint is heard when one is created.",
+  request: { body: json(newTenantSchema) },
   responses: answers({ 201: ["Created", tenantSchema] }, [...BODY_PROBLEMS, "tenant_exists"]),
 });
 
@@ -89,8 +96,10 @@ const revoke = createRoute({
 
 export const admin = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(makeTenant, async (context) => {
-    const { name } = context.req.valid("json");
-    const tenant = await createTenant(queryOverHttp(context.env), newId(), name);
+    const asked: NewTenant = context.req.valid("json");
+    const { name, jurisdiction } = asked;
+    if (jurisdiction !== undefined) refuseUnreachable(context.env, jurisdiction);
+    const tenant = await createTenant(queryOverHttp(homeDatabase(context.env)), newId(), asked);
     if (tenant === undefined) {
       throw new ProblemError(
         "tenant_exists",
@@ -101,13 +110,16 @@ export const admin = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     return context.json(tenant, 201);
   })
   .openapi(tenants, async (context) => {
-    return context.json({ items: await listTenants(queryOverHttp(context.env)) }, 200);
+    return context.json(
+      { items: await listTenants(queryOverHttp(homeDatabase(context.env))) },
+      200,
+    );
   })
   .openapi(makeToken, async (context) => {
     const { id: tenant } = context.req.valid("param");
     const { name } = context.req.valid("json");
     const token = newToken();
-    const created = await createToken(queryOverHttp(context.env), {
+    const created = await createToken(queryOverHttp(homeDatabase(context.env)), {
       id: newId(),
       tenant,
       name,
@@ -120,17 +132,27 @@ export const admin = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(tokens, async (context) => {
     const { id } = context.req.valid("param");
-    const items = await listTokens(queryOverHttp(context.env), id);
+    const items = await listTokens(queryOverHttp(homeDatabase(context.env)), id);
     return context.json({ items: items ?? refuseUnknownTenant(id) }, 200);
   })
   .openapi(revoke, async (context) => {
     const { id: tenant, token } = context.req.valid("param");
-    if (!(await revokeToken(queryOverHttp(context.env), tenant, token))) {
+    if (!(await revokeToken(queryOverHttp(homeDatabase(context.env)), tenant, token))) {
       throw new ProblemError("token_not_found", `Tenant ${tenant} has no token ${token} in force.`);
     }
     context.var.log.info("token.revoked", { tenant_id: tenant, token_id: token });
     return context.json({ id: token }, 200);
   });
+
+/** Better now than at each call of an object of the tenant's. */
+function refuseUnreachable(env: Environment, jurisdiction: Jurisdiction): void {
+  const reason = whyNotWithin(env, jurisdiction);
+  if (reason === undefined) return;
+  throw new ProblemError(
+    "invalid_request",
+    `There is no jurisdiction "${jurisdiction}" here: ${reason} Make the tenant without one, or on Cloudflare.`,
+  );
+}
 
 function refuseUnknownTenant(id: string): never {
   throw new ProblemError(

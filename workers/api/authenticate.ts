@@ -5,9 +5,11 @@
  */
 import { createMiddleware } from "hono/factory";
 import { queryOverHttp } from "../../database/connect.ts";
+import { homeDatabase } from "../../database/tenant-database.ts";
 import { readTokenTenant, type TokenTenant } from "../../database/tenants.ts";
 import { SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX } from "../../protocol/session.ts";
 import type { AppTypes, Environment } from "../environment.ts";
+import { rememberPlace } from "../tenant-objects.ts";
 import { ProblemError } from "./problems.ts";
 
 const REMEMBERED_MS = 30_000;
@@ -61,11 +63,12 @@ async function tenantOf(token: string, env: Environment): Promise<TokenTenant> {
   const now = Date.now();
   const known = remembered.get(token);
   if (known && known.until > now) return known.tenant;
-  const tenant = await readTokenTenant(queryOverHttp(env), await hashToken(token));
+  const tenant = await readTokenTenant(queryOverHttp(homeDatabase(env)), await hashToken(token));
   if (tenant === undefined) {
     remembered.delete(token);
     throw unauthenticated("The token is unknown or has been revoked.");
   }
+  rememberPlace(tenant.tenant, tenant);
   remembered.delete(token);
   remembered.set(token, { tenant, until: now + REMEMBERED_MS });
   for (const oldest of remembered.keys()) {

@@ -3,6 +3,7 @@
  */
 import { queryOverHttp } from "../../database/connect.ts";
 import { claimKey } from "../../database/idempotency.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { newId } from "../../protocol/ids.ts";
 import { MAX_BODY_BYTES, MAX_BY_FILTER } from "../../protocol/limits.ts";
 import type { Environment } from "../environment.ts";
@@ -28,5 +29,10 @@ export async function idOfFirstCall(
 ): Promise<string> {
   const id = newId();
   if (key === undefined) return id;
-  return await claimKey(queryOverHttp(env), tenant, { kind, key, id, at: Date.now() });
+  return await claimKey(queryOverHttp(databaseOf(env, tenant)), tenant, {
+    kind,
+    key,
+    id,
+    at: Date.now(),
+  });
 }

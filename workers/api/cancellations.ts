@@ -4,7 +4,7 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { findUnfinishedRuns, readRunStates, type StateOfRun } from "../../database/read-runs.ts";
-import { connectReads, type Reads } from "../../database/reads.ts";
+import type { Reads } from "../../database/reads.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import { MAX_BY_FILTER } from "../../protocol/limits.ts";
 import { isFinishedRun } from "../../protocol/states.ts";
@@ -19,6 +19,7 @@ import {
 import { answers, BODY_PROBLEMS, json, optionalJson, refuseInvalid } from "./openapi.ts";
 import { refuseUnknownRun } from "./runs.ts";
 import { runParameters } from "./run-schemas.ts";
+import { readsOf } from "./tenant-data.ts";
 
 const cancel = createRoute({
   method: "post",
@@ -50,7 +51,7 @@ const cancelMany = createRoute({
 export const cancellations = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(cancelMany, async (context) => {
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const filter = context.req.valid("json");
     const found = await findUnfinishedRuns(reads, tenant, filter, MAX_BY_FILTER + 1);
     const runs = await cancelAll(
@@ -67,7 +68,7 @@ export const cancellations = new OpenAPIHono<AppTypes>({ defaultHook: refuseInva
     const { id } = context.req.valid("param");
     const { reason } = context.req.valid("json");
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const [before = refuseUnknownRun(id)] = await readRunStates(reads, tenant, [id]);
     if (isFinishedRun(before.state)) {
       return context.json({ id, state: before.state, cancelled: false }, 200);

@@ -7,6 +7,7 @@ import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { queryOverHttp } from "../../database/connect.ts";
 import { readVerifier, recordWebhookFailure } from "../../database/webhooks.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { isId } from "../../protocol/ids.ts";
 import type { Json } from "../../protocol/json.ts";
 import { MAX_DELIVERY_BYTES, MAX_WEBHOOK_FAILURES } from "../../protocol/limits.ts";
@@ -76,7 +77,7 @@ async function accept(
 ): Promise<VerifiedDelivery> {
   const { headers } = req.raw;
   const body = await readBytes(req.raw);
-  const verifier = await readVerifier(queryOverHttp(env), tenant, name);
+  const verifier = await readVerifier(queryOverHttp(databaseOf(env, tenant)), tenant, name);
   const verdict = await verify(verifier, { headers, body }, Date.now());
   if (!verdict.isVerified) throw unverified(verdict.code);
   if (verifier === undefined) throw new Error("A delivery was verified by no webhook");
@@ -119,5 +120,9 @@ async function record(
 ): Promise<void> {
   log.info("delivery.refused", { tenant_id: tenant, webhook: name, code });
   const most = MAX_WEBHOOK_FAILURES;
-  await recordWebhookFailure(queryOverHttp(env), tenant, name, { code, detail, most });
+  await recordWebhookFailure(queryOverHttp(databaseOf(env, tenant)), tenant, name, {
+    code,
+    detail,
+    most,
+  });
 }

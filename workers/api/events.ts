@@ -10,6 +10,7 @@ import {
   readOriginalEvents,
 } from "../../database/read-events.ts";
 import { connectReads } from "../../database/reads.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { MAX_BY_FILTER } from "../../protocol/limits.ts";
 import type { AppTypes } from "../environment.ts";
 import { idOfFirstCall, takeFitting } from "./by-filter.ts";
@@ -32,6 +33,7 @@ import {
   publishEventSchema,
   publishEventsSchema,
 } from "./schemas.ts";
+import { readsOf } from "./tenant-data.ts";
 
 const publish = createRoute({
   method: "post",
@@ -142,7 +144,7 @@ export const events = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { filter, cursor, idempotencyKey } = context.req.valid("json");
     const { env } = context;
     const { tenant } = context.var;
-    const reads = connectReads(env);
+    const reads = connectReads(databaseOf(env, tenant));
     const [after, ofFirstCall] = cursor?.split("/") ?? [];
     const before =
       ofFirstCall ??
@@ -177,7 +179,7 @@ export const events = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { id } = context.req.valid("param");
     const { idempotencyKey } = context.req.valid("json");
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const [original = refuseUnknownEvent(id)] = await readOriginalEvents(reads, tenant, [id]);
     const bytes = JSON.stringify(original.payload).length;
     const asked = [repeated(original, idempotencyKey)];
@@ -187,12 +189,12 @@ export const events = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(list, async (context) => {
     const query = context.req.valid("query");
-    const page = await listEvents(connectReads(context.env), context.var.tenant, query);
+    const page = await listEvents(readsOf(context), context.var.tenant, query);
     return context.json(page, 200);
   })
   .openapi(read, async (context) => {
     const { id } = context.req.valid("param");
-    const event = await readEvent(connectReads(context.env), context.var.tenant, id);
+    const event = await readEvent(readsOf(context), context.var.tenant, id);
     return context.json(event ?? refuseUnknownEvent(id), 200);
   });
 

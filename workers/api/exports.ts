@@ -3,7 +3,6 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { measureExport, readExport } from "../../database/read-export.ts";
-import { connectReads } from "../../database/reads.ts";
 import { MAX_EXPORT_BYTES } from "../../protocol/limits.ts";
 import type { AppTypes } from "../environment.ts";
 import { exportQuery, runExportSchema } from "./history-schemas.ts";
@@ -11,6 +10,7 @@ import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { runParameters } from "./run-schemas.ts";
 import { refuseUnknownRun } from "./runs.ts";
+import { readsOf } from "./tenant-data.ts";
 
 const exportRun = createRoute({
   method: "get",
@@ -33,7 +33,7 @@ export const runExports = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid
     const { id } = context.req.valid("param");
     const withLogs = context.req.valid("query").logs === "true";
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const measured = (await measureExport(reads, tenant, id)) ?? refuseUnknownRun(id);
     const { bytes, logBytes } = measured;
     if (bytes + (withLogs ? logBytes : 0) > MAX_EXPORT_BYTES) refuseLarge(id, measured, withLogs);

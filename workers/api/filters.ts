@@ -13,6 +13,7 @@ import {
 import { listFilterFailures, listFilters, readFilter } from "../../database/read-filters.ts";
 import { readOriginalEvents } from "../../database/read-events.ts";
 import { connectReads } from "../../database/reads.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { compileExpression } from "../../expressions/compile.ts";
 import { FILTER_CONDITION, valuesOfEvent } from "../../expressions/filter-condition.ts";
 import type { CreateFilter, Filter, TryFilter } from "../../protocol/event-bodies.ts";
@@ -40,6 +41,7 @@ import {
 import { refuseUnknownEvent } from "./events.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 const tags = ["Filters"];
 const IN_FORCE = "It is in force at the next event, everywhere.";
@@ -196,7 +198,7 @@ export const filters = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(list, async (context) => {
     const query = context.req.valid("query");
-    const page = await listFilters(connectReads(context.env), context.var.tenant, query);
+    const page = await listFilters(readsOf(context), context.var.tenant, query);
     return context.json(page, 200);
   })
   .openapi(read, async (context) =>
@@ -213,7 +215,7 @@ export const filters = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
       ...(payload !== undefined && { p: payload }),
     };
     const { tenant, log } = context.var;
-    const query = queryOverHttp(context.env);
+    const query = queryOf(context);
     const refused = await changeFilter(query, tenant, id, row, MAX_FILTERS_BYTES);
     if (refused !== undefined) refuseChange(id, refused);
     forgetDefinitions(tenant);
@@ -224,7 +226,7 @@ export const filters = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { id } = context.req.valid("param");
     await readStored(context, id);
     const { tenant, log } = context.var;
-    if (!(await deleteFilter(queryOverHttp(context.env), tenant, id))) refuseUnknown(id);
+    if (!(await deleteFilter(queryOf(context), tenant, id))) refuseUnknown(id);
     forgetDefinitions(tenant);
     log.info("filter.deleted", { filter_id: id });
     return context.json({ id }, 200);
@@ -233,7 +235,7 @@ export const filters = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { id } = context.req.valid("param");
     await readOr404(context, id);
     const page = await listFilterFailures(
-      connectReads(context.env),
+      readsOf(context),
       context.var.tenant,
       id,
       context.req.valid("query"),
@@ -256,7 +258,7 @@ async function store(
   rows: PutFilterRow[],
 ): Promise<{ id: string; created: boolean }[]> {
   const most = { filters: MAX_FILTERS, bytes: MAX_FILTERS_BYTES };
-  const reply = await putFilters(queryOverHttp(env), tenant, rows, most);
+  const reply = await putFilters(queryOverHttp(databaseOf(env, tenant)), tenant, rows, most);
   if ("unknownWorkflows" in reply) {
     const names = reply.unknownWorkflows.map((name) => `"${name}"`).join(", ");
     throw new ProblemError(
@@ -276,7 +278,7 @@ async function eventToTry(
 ): Promise<Parameters<typeof valuesOfEvent>[0]> {
   if (typeof event === "string") {
     const [found = refuseUnknownEvent(event)] = await readOriginalEvents(
-      connectReads(env),
+      connectReads(databaseOf(env, tenant)),
       tenant,
       [event],
     );
@@ -286,7 +288,7 @@ async function eventToTry(
 }
 
 async function readOr404({ env, var: { tenant } }: Context<AppTypes>, id: string): Promise<Filter> {
-  return (await readFilter(connectReads(env), tenant, id)) ?? refuseUnknown(id);
+  return (await readFilter(connectReads(databaseOf(env, tenant)), tenant, id)) ?? refuseUnknown(id);
 }
 
 /** One that can be changed. */

@@ -4,7 +4,6 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { TypedResponse } from "hono";
-import { queryOverHttp } from "../../database/connect.ts";
 import {
   deleteImport,
   listImports,
@@ -12,7 +11,6 @@ import {
   readDocument,
   readImport,
 } from "../../database/imports.ts";
-import { connectReads } from "../../database/reads.ts";
 import type { RunExport } from "../../protocol/history-bodies.ts";
 import { newId } from "../../protocol/ids.ts";
 import { MAX_EXPORT_BYTES, MAX_IMPORTS, MAX_IMPORTS_BYTES } from "../../protocol/limits.ts";
@@ -29,6 +27,7 @@ import {
 } from "./history-schemas.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 const create = createRoute({
   method: "post",
@@ -111,7 +110,7 @@ export const imports = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
       );
     }
     const { tenant, log } = context.var;
-    const query = queryOverHttp(context.env);
+    const query = queryOf(context);
     const brought = { id: newId(), checksum: await checksumOf(text), text };
     const most = { imports: MAX_IMPORTS, bytes: MAX_IMPORTS_BYTES };
     const stored = await putImport(query, tenant, brought, document, most);
@@ -127,12 +126,12 @@ export const imports = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(list, async (context) => {
     const page = context.req.valid("query");
-    const found = await listImports(connectReads(context.env), context.var.tenant, page);
+    const found = await listImports(readsOf(context), context.var.tenant, page);
     return context.json(found, 200);
   })
   .openapi(exportAgain, async (context) => {
     const { id } = context.req.valid("param");
-    const text = await readDocument(connectReads(context.env), context.var.tenant, id);
+    const text = await readDocument(readsOf(context), context.var.tenant, id);
     const headers = { "content-type": "application/json" };
     // The text itself: read and written again it might be other bytes.
     const answer = context.body(text ?? refuseUnknown(id), 200, headers);
@@ -140,13 +139,13 @@ export const imports = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(read, async (context) => {
     const { id } = context.req.valid("param");
-    const found = await readImport(connectReads(context.env), context.var.tenant, id);
+    const found = await readImport(readsOf(context), context.var.tenant, id);
     return context.json(found ?? refuseUnknown(id), 200);
   })
   .openapi(remove, async (context) => {
     const { id } = context.req.valid("param");
     const { tenant, log } = context.var;
-    if (!(await deleteImport(queryOverHttp(context.env), tenant, id))) return refuseUnknown(id);
+    if (!(await deleteImport(queryOf(context), tenant, id))) return refuseUnknown(id);
     log.info("import.deleted", { import: id });
     return context.json({ id }, 200);
   });

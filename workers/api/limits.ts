@@ -3,10 +3,8 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { queryOverHttp } from "../../database/connect.ts";
 import { deleteLimit, putLimit, readLimitUsers } from "../../database/functions.ts";
 import { listLimits, readLimit, toStoredLimit } from "../../database/read-limits.ts";
-import { connectReads } from "../../database/reads.ts";
 import type { LimitKeyState } from "../../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS, MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { shardNumbers } from "../../protocol/shard-map.ts";
@@ -24,6 +22,7 @@ import {
 } from "./limit-schemas.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 /** Workflows that a refusal names. */
 const MAX_NAMED = 5;
@@ -90,7 +89,7 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const fields = checkStoredLimit(definition);
     if (fields.length > 0) throw new ProblemError("invalid_request", firstOf(fields), { fields });
     const { tenant, log } = context.var;
-    const query = queryOverHttp(context.env);
+    const query = queryOf(context);
     const stored = await putLimit(query, tenant, name, definition, MAX_STORED_LIMITS);
     if (stored === undefined) {
       throw new ProblemError(
@@ -107,16 +106,16 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(list, async (context) => {
     const page = context.req.valid("query");
-    const found = await listLimits(connectReads(context.env), context.var.tenant, page);
+    const found = await listLimits(readsOf(context), context.var.tenant, page);
     return context.json(found, 200);
   })
   .openapi(read, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant } = context.var;
-    const stored = await readLimit(connectReads(context.env), tenant, name);
+    const stored = await readLimit(readsOf(context), tenant, name);
     if (stored === undefined) return refuseUnknown(name);
     const [workflows, states] = await Promise.all([
-      readLimitUsers(queryOverHttp(context.env), tenant, name),
+      readLimitUsers(queryOf(context), tenant, name),
       askShards(context, (stub) => stub.limitState(name)),
     ]);
     const keys = states.flatMap((state) => state.keys).toSorted(byWaiting);
@@ -129,11 +128,7 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(remove, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant, log } = context.var;
-    const { deleted, usedBy, version } = await deleteLimit(
-      queryOverHttp(context.env),
-      tenant,
-      name,
-    );
+    const { deleted, usedBy, version } = await deleteLimit(queryOf(context), tenant, name);
     if (usedBy.length > 0) refuseUsed(name, usedBy);
     if (!deleted) return refuseUnknown(name);
     log.info("limit.deleted", { limit: name });

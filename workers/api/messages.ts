@@ -3,14 +3,13 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { queryOverHttp } from "../../database/connect.ts";
 import { deleteMessages, resendMessages } from "../../database/messages.ts";
 import {
   listDeadMessages,
   readDeadMessage,
   readQueueStates,
 } from "../../database/read-messages.ts";
-import { connectReads } from "../../database/reads.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { messageQueueOf } from "../../messages/choice.ts";
 import type { AppTypes } from "../environment.ts";
 import { announceSent } from "../messages/announce.ts";
@@ -26,6 +25,7 @@ import {
 } from "./message-schemas.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 const listQueues = createRoute({
   method: "get",
@@ -117,13 +117,13 @@ const removeMany = createRoute({
 
 export const messages = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(listQueues, async (context) => {
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const items = await readQueueStates(reads, context.var.tenant, Date.now());
     return context.json({ items }, 200);
   })
   .openapi(list, async (context) => {
     const page = context.req.valid("query");
-    const found = await listDeadMessages(connectReads(context.env), context.var.tenant, page);
+    const found = await listDeadMessages(readsOf(context), context.var.tenant, page);
     return context.json(found, 200);
   })
   .openapi(resendMany, async (context) => {
@@ -136,7 +136,7 @@ export const messages = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   })
   .openapi(read, async (context) => {
     const { id } = context.req.valid("param");
-    const found = await readDeadMessage(connectReads(context.env), context.var.tenant, id);
+    const found = await readDeadMessage(readsOf(context), context.var.tenant, id);
     return found === undefined ? refuseUnknown(id) : context.json(found, 200);
   })
   .openapi(resend, async (context) => {
@@ -150,16 +150,18 @@ export const messages = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
     return ids.length === 0 ? refuseUnknown(id) : context.json({ ids }, 200);
   });
 
-async function resendAll({ env, var: own }: Context<AppTypes>, ids: string[]): Promise<string[]> {
-  const queue = messageQueueOf(env);
-  const again = await resendMessages(queryOverHttp(env), own.tenant, ids, queue.broker);
+async function resendAll(context: Context<AppTypes>, ids: string[]): Promise<string[]> {
+  const { env, var: own } = context;
+  const queue = messageQueueOf(env, databaseOf(env, own.tenant));
+  const again = await resendMessages(queryOf(context), own.tenant, ids, queue.broker);
   await announceSent(queue, own.log, again.sent);
   own.log.info("messages.sent_again", { count: again.ids.length });
   return again.ids;
 }
 
-async function deleteAll({ env, var: own }: Context<AppTypes>, ids: string[]): Promise<string[]> {
-  const deleted = await deleteMessages(queryOverHttp(env), own.tenant, ids);
+async function deleteAll(context: Context<AppTypes>, ids: string[]): Promise<string[]> {
+  const { var: own } = context;
+  const deleted = await deleteMessages(queryOf(context), own.tenant, ids);
   own.log.info("messages.deleted", { count: deleted.length });
   return deleted;
 }

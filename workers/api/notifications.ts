@@ -10,7 +10,7 @@ import {
   putNotification,
   showNotification,
 } from "../../database/notifications.ts";
-import { connectReads } from "../../database/reads.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { newId } from "../../protocol/ids.ts";
 import { MAX_NOTIFICATIONS } from "../../protocol/limits.ts";
 import { checksumOf } from "../definitions/canonical-json.ts";
@@ -27,6 +27,7 @@ import {
 } from "./notification-schemas.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 const tags = ["Notifications"];
 
@@ -94,7 +95,7 @@ export const notifications = new OpenAPIHono<AppTypes>({ defaultHook: refuseInva
     await registerDelivery(context.env, tenant);
     const made = makeSecret();
     const stored = await putNotification(
-      queryOverHttp(context.env),
+      queryOf(context),
       tenant,
       name,
       { url, states, workflows, secrets, made },
@@ -113,25 +114,25 @@ export const notifications = new OpenAPIHono<AppTypes>({ defaultHook: refuseInva
   })
   .openapi(list, async (context) => {
     const page = context.req.valid("query");
-    const found = await listNotifications(connectReads(context.env), context.var.tenant, page);
+    const found = await listNotifications(readsOf(context), context.var.tenant, page);
     return context.json(found, 200);
   })
   .openapi(read, async (context) => {
     const { name } = context.req.valid("param");
-    const found = await showNotification(connectReads(context.env), context.var.tenant, name);
+    const found = await showNotification(readsOf(context), context.var.tenant, name);
     return context.json(found ?? refuseUnknown(name), 200);
   })
   .openapi(remove, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant, log } = context.var;
-    if (!(await deleteNotification(queryOverHttp(context.env), tenant, name))) refuseUnknown(name);
+    if (!(await deleteNotification(queryOf(context), tenant, name))) refuseUnknown(name);
     log.info("notification.deleted", { notification: name });
     return context.json({ name }, 200);
   });
 
 /** The workflow whose runs deliver: in each tenant that has notifications, as this version of Skein has it. */
 async function registerDelivery(env: AppTypes["Bindings"], tenant: string): Promise<void> {
-  await registerWorkflow(queryOverHttp(env), {
+  await registerWorkflow(queryOverHttp(databaseOf(env, tenant)), {
     tenant,
     workflow: newId(),
     version: newId(),

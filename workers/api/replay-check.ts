@@ -11,7 +11,7 @@ import {
 } from "../../database/read-histories.ts";
 import { readVersion } from "../../database/read-versions.ts";
 import { readWorkflow } from "../../database/read-workflows.ts";
-import { connectReads, type Reads } from "../../database/reads.ts";
+import type { Reads } from "../../database/reads.ts";
 import type { RunExport } from "../../protocol/history-bodies.ts";
 import type { WorkflowDefinition } from "../../protocol/http.ts";
 import { DEFAULT_CHECKED_RUNS } from "../../protocol/limits.ts";
@@ -28,6 +28,7 @@ import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { checkReplaySchema, partsOfCursor, replayCheckSchema } from "./replay-check-schemas.ts";
 import { refuseUnknownRun } from "./runs.ts";
+import { readsOf } from "./tenant-data.ts";
 
 const check = createRoute({
   method: "post",
@@ -54,7 +55,7 @@ export const replayCheck = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvali
   async (context) => {
     const { name } = context.req.valid("param");
     const asked = context.req.valid("json") as CheckReplay;
-    const of = { reads: connectReads(context.env), tenant: context.var.tenant, name };
+    const of = { reads: readsOf(context), tenant: context.var.tenant, name };
     const candidate = prepareCandidate(await definitionOf(of, asked));
     const tally = new Tally();
     for (const document of asked.documents ?? []) {

@@ -12,6 +12,7 @@ import {
   readStepNodes,
 } from "../../database/read-originals.ts";
 import { connectReads, type Reads } from "../../database/reads.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import type { ReplayRun } from "../../protocol/http.ts";
 import { MAX_BY_FILTER } from "../../protocol/limits.ts";
 import { isFinishedRun } from "../../protocol/states.ts";
@@ -25,6 +26,7 @@ import { answers, BODY_PROBLEMS, json, optionalJson, refuseInvalid } from "./ope
 import { ProblemError } from "./problems.ts";
 import { refuseUnknownRun, startedRuns } from "./runs.ts";
 import { runParameters, startedRunSchema } from "./run-schemas.ts";
+import { readsOf } from "./tenant-data.ts";
 
 /** What a step of a run weighs beside its input: rows to be read and written. */
 const STEP_BYTES = 100;
@@ -74,7 +76,7 @@ export const replays = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     } = context.req.valid("json");
     const { env } = context;
     const { tenant } = context.var;
-    const reads = connectReads(env);
+    const reads = connectReads(databaseOf(env, tenant));
     const [after, ofFirstCall] = cursor?.split("/") ?? [];
     const before =
       ofFirstCall ?? (await idOfFirstCall(env, tenant, { kind: "replay", key: idempotencyKey }));
@@ -112,7 +114,7 @@ export const replays = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { id } = context.req.valid("param");
     const body: ReplayRun = context.req.valid("json");
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const [original = refuseUnknownRun(id)] = await readOriginals(reads, tenant, [id]);
     if (!isFinishedRun(original.state)) {
       throw new ProblemError(

@@ -2,12 +2,11 @@
  * How long a tenant's history is kept.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import { queryOverHttp } from "../../database/connect.ts";
-import { connectReads } from "../../database/reads.ts";
 import { putRetention, readRetention } from "../../database/retention.ts";
 import type { AppTypes } from "../environment.ts";
 import { retentionSchema } from "./history-schemas.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 const read = createRoute({
   method: "get",
@@ -32,12 +31,12 @@ const put = createRoute({
 
 export const retention = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(read, async (context) => {
-    return context.json(await readRetention(connectReads(context.env), context.var.tenant), 200);
+    return context.json(await readRetention(readsOf(context), context.var.tenant), 200);
   })
   .openapi(put, async (context) => {
     const asked = context.req.valid("json");
     const { tenant, log } = context.var;
-    await putRetention(queryOverHttp(context.env), tenant, asked);
+    await putRetention(queryOf(context), tenant, asked);
     log.info("retention.changed", { days: asked.days });
     return context.json(asked, 200);
   });

@@ -5,7 +5,6 @@ import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { listLogs } from "../../database/read-logs.ts";
 import { readResult, readRun } from "../../database/read-run.ts";
 import { listRuns, readRunStates } from "../../database/read-runs.ts";
-import { connectReads } from "../../database/reads.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import { delayedUntil } from "../../protocol/delay.ts";
 import type { StartedRun, StartRun } from "../../protocol/http.ts";
@@ -31,6 +30,7 @@ import {
   startRunsSchema,
   waitQuery,
 } from "./run-schemas.ts";
+import { readsOf } from "./tenant-data.ts";
 
 const start = createRoute({
   method: "post",
@@ -133,18 +133,18 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(list, async (context) => {
     const query = context.req.valid("query");
     const filter = { ...query, metadata: metadataOf(query) };
-    return context.json(await listRuns(connectReads(context.env), context.var.tenant, filter), 200);
+    return context.json(await listRuns(readsOf(context), context.var.tenant, filter), 200);
   })
   .openapi(read, async (context) => {
     const { id } = context.req.valid("param");
-    const run = await readRun(connectReads(context.env), context.var.tenant, id);
+    const run = await readRun(readsOf(context), context.var.tenant, id);
     return context.json(run ?? refuseUnknownRun(id), 200);
   })
   .openapi(result, async (context) => {
     const { id } = context.req.valid("param");
     const { waitMs } = context.req.valid("query");
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const deadline = Date.now() + waitMs;
     const { result: now, shard } = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
     if (waitMs === 0 || isFinishedRun(now.state)) return context.json(now, 200);
@@ -160,7 +160,7 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(logs, async (context) => {
     const { id } = context.req.valid("param");
     const page = context.req.valid("query");
-    const found = await listLogs(connectReads(context.env), context.var.tenant, id, page);
+    const found = await listLogs(readsOf(context), context.var.tenant, id, page);
     return context.json(found ?? refuseUnknownRun(id), 200);
   });
 

@@ -8,6 +8,7 @@ import { connectReads } from "../../database/reads.ts";
 import { listSchedules, readSchedule, type StoredSchedule } from "../../database/read-schedules.ts";
 import type { PutScheduleRow } from "../../database/schedule-rows.ts";
 import { changeSchedule, deleteSchedules, putSchedules } from "../../database/schedules.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import type { FieldError } from "../../protocol/errors.ts";
 import { MAX_CRONS } from "../../protocol/limits.ts";
 import type { ChangeSchedule, CreateSchedule } from "../../protocol/schedule-bodies.ts";
@@ -24,6 +25,7 @@ import { ProblemError } from "./problems.ts";
 import { startedRuns } from "./runs.ts";
 import * as routes from "./schedule-routes.ts";
 import { brokenInAt, brokenInCron, brokenInOnce } from "./schedule-rules.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 /** A clock that ticks often may move a schedule while its change is worked out; so often in a row it doesn't. */
 const MAX_TRIES = 10;
@@ -51,7 +53,7 @@ export const schedules = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   .openapi(routes.removeMany, async (context) => {
     const { ids } = context.req.valid("json");
     const { tenant, log } = context.var;
-    const deleted = await deleteSchedules(queryOverHttp(context.env), tenant, ids);
+    const deleted = await deleteSchedules(queryOf(context), tenant, ids);
     log.info("schedules.deleted", { schedules: deleted.length });
     return context.json({ ids: deleted }, 200);
   })
@@ -67,7 +69,7 @@ export const schedules = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   })
   .openapi(routes.list, async (context) => {
     const query = context.req.valid("query");
-    const page = await listSchedules(connectReads(context.env), context.var.tenant, query);
+    const page = await listSchedules(readsOf(context), context.var.tenant, query);
     const now = Date.now();
     const items = page.items.map((schedule) => shownSchedule(schedule, now));
     return context.json({ ...page, items }, 200);
@@ -85,7 +87,7 @@ export const schedules = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
     const { id } = context.req.valid("param");
     refuseDeclared(await readOr404(context, id));
     const { tenant, log } = context.var;
-    const [deleted] = await deleteSchedules(queryOverHttp(context.env), tenant, [id]);
+    const [deleted] = await deleteSchedules(queryOf(context), tenant, [id]);
     if (deleted === undefined) refuseUnknown(id);
     log.info("schedule.deleted", { schedule_id: id });
     return context.json({ id }, 200);
@@ -119,7 +121,7 @@ async function store(
   const at = Date.now();
   const rows = asked.map((schedule) => putRow(schedule, at));
   const bounds = { mostCrons: MAX_CRONS, at };
-  const reply = await putSchedules(queryOverHttp(env), tenant, rows, bounds);
+  const reply = await putSchedules(queryOverHttp(databaseOf(env, tenant)), tenant, rows, bounds);
   if ("unknownWorkflows" in reply) {
     throw new ProblemError(
       "workflow_not_found",
@@ -160,7 +162,7 @@ async function changeStored(
     const stored = await readOr404(context, id);
     refuseChange(stored, change);
     const row = changeRow(stored, change, Date.now());
-    const refused = await changeSchedule(queryOverHttp(context.env), tenant, stored, row);
+    const refused = await changeSchedule(queryOf(context), tenant, stored, row);
     if (refused === "exists") refuseTaken([change.name ?? ""]);
     if (refused === "moved") continue;
     log.info("schedule.changed", { schedule_id: id });
@@ -211,7 +213,9 @@ async function readOr404(
   { env, var: { tenant } }: Context<AppTypes>,
   id: string,
 ): Promise<StoredSchedule> {
-  return (await readSchedule(connectReads(env), tenant, id)) ?? refuseUnknown(id);
+  return (
+    (await readSchedule(connectReads(databaseOf(env, tenant)), tenant, id)) ?? refuseUnknown(id)
+  );
 }
 
 function refuseDeclared({ isDeclared, workflow }: StoredSchedule): void {

@@ -14,6 +14,8 @@ import {
 } from "../../protocol/errors.ts";
 import type * as http from "../../protocol/http.ts";
 import { MAX_BULK, MAX_NAME_LENGTH } from "../../protocol/limits.ts";
+import type * as tenants from "../../protocol/tenant-bodies.ts";
+import { JURISDICTIONS, LOCATION_HINTS } from "../../protocol/tenant-bodies.ts";
 import { boundedJson, id, idempotencyKey, metadata, moment, name, runId } from "./fields.ts";
 import { eventKey, scope } from "./filter-schemas.ts";
 
@@ -95,18 +97,36 @@ export const workerSchema = z
   .openapi("Worker") satisfies z.ZodType<http.WorkerRecord>;
 
 export const tenantSchema = z
-  .object({ id, name: z.string(), createdAt: moment })
-  .openapi("Tenant") satisfies z.ZodType<http.Tenant>;
+  .object({
+    id,
+    name: z.string(),
+    locationHint: z.enum(LOCATION_HINTS).nullable(),
+    jurisdiction: z.enum(JURISDICTIONS).nullable(),
+    createdAt: moment,
+  })
+  .openapi("Tenant") satisfies z.ZodType<tenants.Tenant>;
 
 export const tokenSchema = z
   .object({ id, name: z.string(), prefix: z.string(), createdAt: moment })
-  .openapi("ApiToken") satisfies z.ZodType<http.ApiToken>;
+  .openapi("ApiToken") satisfies z.ZodType<tenants.ApiToken>;
 
 export const createdTokenSchema = tokenSchema
   .extend({ token: z.string() })
-  .openapi("CreatedApiToken") satisfies z.ZodType<http.CreatedApiToken>;
+  .openapi("CreatedApiToken") satisfies z.ZodType<tenants.CreatedApiToken>;
 
 export const namedSchema = z.strictObject({ name }).openapi("Named");
+
+export const newTenantSchema = z
+  .strictObject({
+    name,
+    locationHint: z.enum(LOCATION_HINTS).exactOptional().openapi({
+      description: "Near which region its Durable Objects are created. It binds nobody.",
+    }),
+    jurisdiction: z.enum(JURISDICTIONS).exactOptional().openapi({
+      description: "Within which its Durable Objects run and store. It can never be changed.",
+    }),
+  })
+  .openapi("NewTenant") satisfies z.ZodType<tenants.NewTenant>;
 
 const fieldError = z
   .object({

@@ -4,8 +4,9 @@
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { shardList } from "../../protocol/shard-map.ts";
 import type { AppTypes } from "../environment.ts";
-import { callShard, shardStub } from "../shard-calls.ts";
+import { callShard } from "../shard-calls.ts";
 import { isShard, readShardMap } from "../shard-maps.ts";
+import { reachShard } from "../tenant-objects.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { shardLoadSchema, shardParameters, shardsSchema } from "./schemas.ts";
@@ -81,7 +82,7 @@ shards.get("/shards/:number/session", async (context) => {
       headers: { upgrade: "websocket" },
     });
   }
-  return shardStub(env, tenant, number).fetch(context.req.raw);
+  return await reachShard(env, tenant, number, (stub) => stub.fetch(context.req.raw));
 });
 
 function refuseUnknown(number: string): never {

@@ -11,7 +11,7 @@ import {
   readWaitingTasks,
   type WaitingTask,
 } from "../../database/read-waiting.ts";
-import { connectReads, isoTime, type Reads } from "../../database/reads.ts";
+import { isoTime, type Reads } from "../../database/reads.ts";
 import type { LinePosition, WaitReason, Why } from "../../protocol/limit-bodies.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import type { AppTypes } from "../environment.ts";
@@ -19,6 +19,7 @@ import { callShard } from "../shard-calls.ts";
 import { answers, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { runParameters } from "./run-schemas.ts";
+import { readsOf } from "./tenant-data.ts";
 import { taskParameters, whySchema } from "./why-schemas.ts";
 import { sentenceOf } from "./why-sentence.ts";
 
@@ -60,7 +61,7 @@ const whyAll = createRoute({
 export const tasks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   .openapi(why, async (context) => {
     const { id } = context.req.valid("param");
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const found = await readWaitingTask(reads, context.var.tenant, id);
     if (found === undefined) {
       throw new ProblemError(
@@ -73,7 +74,7 @@ export const tasks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
   })
   .openapi(whyAll, async (context) => {
     const { id } = context.req.valid("param");
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const found = await readWaitingTasks(reads, context.var.tenant, id);
     if (found === undefined) throw new ProblemError("run_not_found", `There is no run ${id}.`);
     return context.json(await explain(context, reads, id, found), 200);

@@ -3,6 +3,7 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { queryOverHttp } from "../../database/connect.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { setShards } from "../../database/shards.ts";
 import type { SetShards, TenantShards } from "../../protocol/shard-bodies.ts";
 import { MAX_SHARDS, type ShardMap, shardNumbers } from "../../protocol/shard-map.ts";
@@ -58,7 +59,7 @@ export const tenantShards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInval
       env,
       var: { tenant, log },
     } = context;
-    const map = await setShards(queryOverHttp(env), tenant, count);
+    const map = await setShards(queryOverHttp(databaseOf(env, tenant)), tenant, count);
     if (map === undefined) throw new Error(`Tenant ${tenant} has no shards`);
     forgetDefinitions(tenant);
     log.info("shards.set", { version: map.version, count, draining: map.draining.length });

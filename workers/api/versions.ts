@@ -3,10 +3,8 @@
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { queryOverHttp } from "../../database/connect.ts";
 import { listChanges, listVersions, readVersion } from "../../database/read-versions.ts";
 import { readWorkflow, shownWorkflow } from "../../database/read-workflows.ts";
-import { connectReads } from "../../database/reads.ts";
 import {
   activateVersion,
   type ChangeReply,
@@ -38,6 +36,7 @@ import {
   versionSummarySchema,
   workflowChangeSchema,
 } from "./version-schemas.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 import { definitionSchema, workflowSchema } from "./workflow-schemas.ts";
 import { refuseUnknownWorkflow } from "./workflows.ts";
 
@@ -165,7 +164,7 @@ export const versions = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   .openapi(list, async (context) => {
     const { name } = context.req.valid("param");
     const page = context.req.valid("query");
-    const found = await listVersions(connectReads(context.env), context.var.tenant, name, page);
+    const found = await listVersions(readsOf(context), context.var.tenant, name, page);
     return context.json(found ?? refuseUnknownWorkflow(name), 200);
   })
   .openapi(read, async (context) => {
@@ -184,14 +183,14 @@ export const versions = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   .openapi(changes, async (context) => {
     const { name } = context.req.valid("param");
     const page = context.req.valid("query");
-    const found = await listChanges(connectReads(context.env), context.var.tenant, name, page);
+    const found = await listChanges(readsOf(context), context.var.tenant, name, page);
     return context.json(found ?? refuseUnknownWorkflow(name), 200);
   })
   .openapi(activate, async (context) => {
     const { name } = context.req.valid("param");
     const { version: number, reason } = context.req.valid("json");
     const request = { ...changeOf(context, name, reason), number, rollback: false };
-    const reply = await activateVersion(queryOverHttp(context.env), request);
+    const reply = await activateVersion(queryOf(context), request);
     const workflow = changed(context, reply, name, "workflow.activated", number);
     await wakeForCrons(context, workflow.definition);
     return context.json(workflow, 200);
@@ -200,7 +199,7 @@ export const versions = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
     const { name } = context.req.valid("param");
     const { version: number, from, reason } = context.req.valid("json");
     const request = { ...changeOf(context, name, reason), number, from, rollback: true };
-    const reply = await activateVersion(queryOverHttp(context.env), request);
+    const reply = await activateVersion(queryOf(context), request);
     const workflow = changed(context, reply, name, "workflow.rolled_back", number);
     await wakeForCrons(context, workflow.definition);
     return context.json(workflow, 200);
@@ -208,7 +207,7 @@ export const versions = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   .openapi(promote, async (context) => {
     const { name } = context.req.valid("param");
     const { version: number, percent, key, rollbackWhen, reason } = context.req.valid("json");
-    const reply = await promoteVersion(queryOverHttp(context.env), {
+    const reply = await promoteVersion(queryOf(context), {
       ...changeOf(context, name, reason),
       number,
       share: Math.round((percent / 100) * WHOLE_SHARE),
@@ -224,7 +223,7 @@ export const versions = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   .openapi(end, async (context) => {
     const { name } = context.req.valid("param");
     const { reason } = context.req.valid("query");
-    const reply = await endPromotion(queryOverHttp(context.env), changeOf(context, name, reason));
+    const reply = await endPromotion(queryOf(context), changeOf(context, name, reason));
     return context.json(changed(context, reply, name, "workflow.promotion_ended"), 200);
   });
 
@@ -279,7 +278,7 @@ async function versionOf(
   name: string,
   number: number,
 ): Promise<NonNullable<Awaited<ReturnType<typeof readVersion>>>> {
-  const reads = connectReads(context.env);
+  const reads = readsOf(context);
   const { tenant } = context.var;
   const found = await readVersion(reads, tenant, name, number);
   if (found !== undefined) return found;
@@ -291,7 +290,7 @@ async function activeOf(
   context: AppContext,
   name: string,
 ): Promise<{ number: number; definition: Workflow["definition"] }> {
-  const found = await readWorkflow(connectReads(context.env), context.var.tenant, name);
+  const found = await readWorkflow(readsOf(context), context.var.tenant, name);
   const { version, definition } = found ?? refuseUnknownWorkflow(name);
   return { number: version.number, definition };
 }

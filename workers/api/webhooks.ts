@@ -3,8 +3,6 @@
  * received by `deliveries.ts`.
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { queryOverHttp } from "../../database/connect.ts";
-import { connectReads } from "../../database/reads.ts";
 import {
   deleteWebhook,
   listWebhookFailures,
@@ -28,6 +26,7 @@ import {
   webhookFailureSchema,
   webhookSchema,
 } from "./webhook-schemas.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 
 const put = createRoute({
   method: "put",
@@ -103,7 +102,7 @@ export const webhooks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
     const fields = checkWebhook(definition);
     if (fields.length > 0) throw new ProblemError("invalid_request", firstOf(fields), { fields });
     const { tenant, log } = context.var;
-    const reply = await putWebhook(queryOverHttp(context.env), tenant, name, {
+    const reply = await putWebhook(queryOf(context), tenant, name, {
       definition: withDefaults(name, definition),
       secrets,
       most: MAX_WEBHOOKS,
@@ -117,20 +116,20 @@ export const webhooks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   .openapi(list, async (context) => {
     const { tenant } = context.var;
     const page = context.req.valid("query");
-    const found = await listWebhooks(connectReads(context.env), tenant, page);
+    const found = await listWebhooks(readsOf(context), tenant, page);
     const items = found.items.map((row) => toWebhook(tenant, row));
     return context.json({ ...found, items }, 200);
   })
   .openapi(read, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant } = context.var;
-    const row = await readWebhook(connectReads(context.env), tenant, name);
+    const row = await readWebhook(readsOf(context), tenant, name);
     return context.json(toWebhook(tenant, row ?? refuseUnknown(name)), 200);
   })
   .openapi(failures, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant } = context.var;
-    const reads = connectReads(context.env);
+    const reads = readsOf(context);
     const items = await listWebhookFailures(reads, tenant, name);
     if (items.length === 0 && !(await readWebhook(reads, tenant, name))) return refuseUnknown(name);
     return context.json({ items }, 200);
@@ -138,7 +137,7 @@ export const webhooks = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid }
   .openapi(remove, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant, log } = context.var;
-    if (!(await deleteWebhook(queryOverHttp(context.env), tenant, name))) {
+    if (!(await deleteWebhook(queryOf(context), tenant, name))) {
       return refuseUnknown(name);
     }
     log.info("webhook.deleted", { webhook: name });

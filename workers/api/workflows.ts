@@ -2,10 +2,8 @@
  * Workflows: registration, which makes a version when the definition is new, reading, and pausing.
  */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
-import { queryOverHttp } from "../../database/connect.ts";
 import { registerWorkflow } from "../../database/functions.ts";
 import { listWorkflows, readWorkflow, shownWorkflow } from "../../database/read-workflows.ts";
-import { connectReads } from "../../database/reads.ts";
 import { pauseWorkflow, resumeWorkflow } from "../../database/workflow-changes.ts";
 import type { WorkflowDefinition } from "../../protocol/http.ts";
 import { newId } from "../../protocol/ids.ts";
@@ -18,6 +16,7 @@ import { nudgeShards } from "../shard-calls.ts";
 import { nameParameters, pageOf } from "./fields.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
+import { queryOf, readsOf } from "./tenant-data.ts";
 import { registerQuery } from "./version-schemas.ts";
 import {
   definitionSchema,
@@ -105,7 +104,7 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
       );
     }
     const { tenant, token, log } = context.var;
-    const reply = await registerWorkflow(queryOverHttp(context.env), {
+    const reply = await registerWorkflow(queryOf(context), {
       tenant,
       workflow: newId(),
       version: newId(),
@@ -132,7 +131,7 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   })
   .openapi(list, async (context) => {
     const page = await listWorkflows(
-      connectReads(context.env),
+      readsOf(context),
       context.var.tenant,
       context.req.valid("query"),
     );
@@ -140,14 +139,14 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   })
   .openapi(read, async (context) => {
     const { name } = context.req.valid("param");
-    const found = await readWorkflow(connectReads(context.env), context.var.tenant, name);
+    const found = await readWorkflow(readsOf(context), context.var.tenant, name);
     return context.json(found ?? refuseUnknownWorkflow(name), 200);
   })
   .openapi(pause, async (context) => {
     const { name } = context.req.valid("param");
     const { mode } = context.req.valid("json");
     const { tenant, token: actor, log } = context.var;
-    const query = queryOverHttp(context.env);
+    const query = queryOf(context);
     const change = { tenant, name, change: newId(), actor };
     const paused = (await pauseWorkflow(query, change, mode)) ?? refuseUnknownWorkflow(name);
     forgetDefinitions(tenant);
@@ -157,7 +156,7 @@ export const workflows = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid 
   .openapi(resume, async (context) => {
     const { name } = context.req.valid("param");
     const { tenant, token: actor, log } = context.var;
-    const query = queryOverHttp(context.env);
+    const query = queryOf(context);
     const { shards, ...resumed } =
       (await resumeWorkflow(query, { tenant, name, change: newId(), actor })) ??
       refuseUnknownWorkflow(name);

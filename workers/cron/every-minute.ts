@@ -1,38 +1,49 @@
 /**
  * The duties of the clock, once a minute: partitions ahead of time, expired idempotency keys, and a
  * nudge to every shard that has tasks or due timers, to the clocks of schedules that are due, and to the broker of
- * messages that nobody has taken. The only poll in the system: one query for all tenants; and one by itself for
+ * messages that nobody has taken. The only poll in the system: one query for all tenants of a database; and one by itself for
  * history that is past, so that its lock is held for nothing else.
  */
-import { queryOverHttp } from "../../database/connect.ts";
+import { type Database, queryOverHttp } from "../../database/connect.ts";
 import { runClockDuties } from "../../database/functions.ts";
 import { dropHistory } from "../../database/retention.ts";
+import { allDatabases } from "../../database/tenant-database.ts";
 import type { SentMessages } from "../../database/message-rows.ts";
 import { messageQueueOf, nudgeDrain } from "../../messages/choice.ts";
 import { createLogger, errorFields, type Logger } from "../../telemetry/log.ts";
 import type { Environment } from "../environment.ts";
 import { nudgeClock } from "../schedules/schedule-clock.ts";
 import { nudgeShards } from "../shard-calls.ts";
+import { learnPlaces } from "../tenant-objects.ts";
 
 export async function everyMinute(env: Environment): Promise<void> {
   const log = createLogger({}, env.LOG_LEVEL);
-  const messages = messageQueueOf(env);
-  const duties = await runClockDuties(queryOverHttp(env), messages.broker);
+  const ended = await Promise.allSettled(
+    allDatabases(env).map((database) => tendDatabase(env, log, database)),
+  );
+  // One that can't be reached keeps no other from being seen to.
+  for (const one of ended) if (one.status === "rejected") throw one.reason;
+}
+
+async function tendDatabase(env: Environment, log: Logger, database: Database): Promise<void> {
+  const messages = messageQueueOf(env, database);
+  const duties = await runClockDuties(queryOverHttp(database), messages.broker);
   const { partitions, forgotten, busy, waiting, overdue } = duties;
   if (partitions > 0) log.info("partitions.created", { count: partitions });
+  await learnPlaces(env, log, [...busy.map(({ tenant }) => tenant), ...overdue]);
   await Promise.all([
     nudgeShards(env, log, busy),
-    announceWaiting(env, log, waiting),
+    announceWaiting(env, log, database, waiting),
     ...overdue.map((tenant) => nudgeClock(env, log, tenant, Date.now())),
   ]);
-  await dropOldHistory(env, log);
+  await dropOldHistory(log, database);
   log.debug("clock.ticked", { partitions, forgotten, nudged: busy.length });
 }
 
 /** It waits for nothing: a month that can't be dropped now is dropped a minute later. */
-async function dropOldHistory(env: Environment, log: Logger): Promise<void> {
+async function dropOldHistory(log: Logger, database: Database): Promise<void> {
   try {
-    const partition = await dropHistory(queryOverHttp(env));
+    const partition = await dropHistory(queryOverHttp(database));
     if (partition !== undefined) log.info("history.dropped", { partition });
   } catch (error) {
     log.warn("history.not_dropped", errorFields(error));
@@ -43,6 +54,7 @@ async function dropOldHistory(env: Environment, log: Logger): Promise<void> {
 async function announceWaiting(
   env: Environment,
   log: Logger,
+  database: Database,
   waiting: SentMessages[],
 ): Promise<void> {
   const told = waiting.filter(({ tenant }) => tenant !== undefined);
@@ -50,8 +62,8 @@ async function announceWaiting(
     waiting.filter(({ tenant }) => tenant === undefined).map(({ queue }) => queue),
   );
   try {
-    await Promise.all([...queues].map((queue) => nudgeDrain(env, queue)));
-    if (told.length > 0) await messageQueueOf(env).announce(told);
+    await Promise.all([...queues].map((queue) => nudgeDrain(env, queue, database)));
+    if (told.length > 0) await messageQueueOf(env, database).announce(told);
   } catch (error) {
     log.warn("messages.not_announced", errorFields(error));
   }

@@ -5,6 +5,7 @@
 import { queryOverHttp } from "../../database/connect.ts";
 import { readDefinitions } from "../../database/functions.ts";
 import type { DefinitionsRow } from "../../database/definition-rows.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import type { Environment } from "../environment.ts";
 import { FilterSet } from "../matching/filter-set.ts";
 import { type Listener, type Triggers, compileTriggers } from "../matching/match-event.ts";
@@ -50,7 +51,7 @@ export function rememberedDefinitions(tenant: string): Definitions | undefined {
  */
 export async function readDefinitionsOf(env: Environment, tenant: string): Promise<Definitions> {
   const known = remembered.get(tenant);
-  const row = await readDefinitions(queryOverHttp(env), tenant, known?.version);
+  const row = await readDefinitions(queryOverHttp(databaseOf(env, tenant)), tenant, known?.version);
   if (row === undefined) throw new Error(`Tenant ${tenant} has no definitions`);
   const meanwhile = remembered.get(tenant);
   if (meanwhile !== undefined && !meanwhile.isOutdated && meanwhile.version >= row.version) {

@@ -5,6 +5,7 @@ import type { EventRow } from "../../database/rows.ts";
 import { queryOverHttp } from "../../database/connect.ts";
 import { classifyFailure } from "../../database/errors.ts";
 import { acceptEvents } from "../../database/messages.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import { messageQueueOf } from "../../messages/choice.ts";
 import { ACCEPT_TIMEOUT_MS, MAX_ACCEPTED_EVENTS } from "../../messages/limits.ts";
 import type { PublishedEvent } from "../../protocol/http.ts";
@@ -21,8 +22,9 @@ export async function accept(
   tenant: string,
   events: EventRow[],
 ): Promise<PublishedEvent[]> {
-  const messages = messageQueueOf(env);
-  const reply = await acceptEvents(queryOverHttp(env, ACCEPT_TIMEOUT_MS), tenant, {
+  const database = databaseOf(env, tenant);
+  const messages = messageQueueOf(env, database);
+  const reply = await acceptEvents(queryOverHttp(database, ACCEPT_TIMEOUT_MS), tenant, {
     events: events.map(({ id, k, s, ik, p, m, ro }) => ({ id, k, s, ik, p, m, ro })),
     broker: messages.broker,
     at: Date.now(),

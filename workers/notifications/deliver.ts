@@ -5,6 +5,7 @@
 import { queryOverHttp } from "../../database/connect.ts";
 import { endNotification, readNotification, readRunEnd } from "../../database/notifications.ts";
 import { connectReads } from "../../database/reads.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { EndState, NotificationBody } from "../../protocol/notification-bodies.ts";
@@ -31,8 +32,8 @@ export async function deliver(
 ): Promise<DeliveryOutcome> {
   const { notification = "", run = "" } = (input ?? {}) as { notification?: string; run?: string };
   const [endpoint, end] = await Promise.all([
-    readNotification(queryOverHttp(env), tenant, notification),
-    readRunEnd(connectReads(env), tenant, run),
+    readNotification(queryOverHttp(databaseOf(env, tenant)), tenant, notification),
+    readRunEnd(connectReads(databaseOf(env, tenant)), tenant, run),
   ]);
   if (endpoint === undefined) return final(`There is no notification "${notification}" any more.`);
   if (end === undefined) return final(`There is no run ${run} any more.`);
@@ -48,7 +49,7 @@ export async function deliver(
   if (typeof status === "string") return failed(`The endpoint could not be reached: ${status}.`);
   if (status >= 200 && status < 300) return { output: { status } };
   if (status === GONE) {
-    await endNotification(queryOverHttp(env), tenant, notification);
+    await endNotification(queryOverHttp(databaseOf(env, tenant)), tenant, notification);
     return final(
       "The endpoint has answered 410: it is gone. Store the notification again to resume.",
     );

@@ -8,7 +8,7 @@ import type { OwnWorkerFrame } from "../../durable-objects/own-worker.ts";
 import type { TaskFrame } from "../../protocol/session.ts";
 import { createLogger, errorFields } from "../../telemetry/log.ts";
 import type { Environment } from "../environment.ts";
-import { shardStub } from "../shard-calls.ts";
+import { reachShard } from "../tenant-objects.ts";
 import { deliver, type DeliveryOutcome } from "./deliver.ts";
 
 /** A shard that has just died is there again at the next call. */
@@ -44,7 +44,9 @@ export class OwnWorker extends WorkerEntrypoint<Environment> {
   async #report({ tenant, shard }: ShardName, frame: OwnWorkerFrame): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        return await shardStub(this.env, tenant, shard).hearOwnWorker([frame]);
+        return await reachShard(this.env, tenant, shard, async (stub) => {
+          await stub.hearOwnWorker([frame]);
+        });
       } catch (error) {
         if (tries < MAX_REPORTS) continue;
         const log = createLogger({ tenant_id: tenant, shard }, this.env.LOG_LEVEL);

@@ -6,6 +6,7 @@ import { Clock } from "../../durable-objects/schedule-clock.ts";
 import { errorFields, type Logger } from "../../telemetry/log.ts";
 import type { WorkflowDefinition } from "../../protocol/http.ts";
 import type { AppTypes, Environment } from "../environment.ts";
+import { reachClock } from "../tenant-objects.ts";
 import { tendSchedules } from "./tend.ts";
 
 export class ScheduleClock extends Clock<Environment> {
@@ -16,13 +17,13 @@ export class ScheduleClock extends Clock<Environment> {
 
 /** Has a tenant's clock wake when something is due. One that can't be reached is nudged within a minute. */
 export async function nudgeClock(
-  { SCHEDULE_CLOCK: clocks }: Pick<Environment, "SCHEDULE_CLOCK">,
+  env: Environment,
   log: Logger,
   tenant: string,
   due: number,
 ): Promise<void> {
   try {
-    await clocks.getByName(tenant).nudge(due);
+    await reachClock(env, tenant, async (clock) => await clock.nudge(due));
   } catch (error) {
     log.warn("clock.not_nudged", { tenant_id: tenant, ...errorFields(error) });
   }

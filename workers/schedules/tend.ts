@@ -5,6 +5,7 @@
 import { queryOverHttp } from "../../database/connect.ts";
 import type { DueScheduleRow, MoveRow } from "../../database/schedule-rows.ts";
 import { moveSchedules, readDueSchedules } from "../../database/schedules.ts";
+import { databaseOf } from "../../database/tenant-database.ts";
 import type { StartCall } from "../../durable-objects/dispatcher/transitions.ts";
 import type { TaskError } from "../../protocol/errors.ts";
 import { MAX_BULK } from "../../protocol/limits.ts";
@@ -35,7 +36,7 @@ export async function tendSchedules(
   log: Logger,
 ): Promise<number | undefined> {
   const now = Date.now();
-  const query = queryOverHttp(env);
+  const query = queryOverHttp(databaseOf(env, tenant));
   const page = { at: now, limit: DUE_PAGE, bytes: DUE_BYTES };
   const { due: rows, next } = await readDueSchedules(query, tenant, page);
   if (rows.length === 0) return next ?? undefined;
@@ -116,7 +117,9 @@ async function putOff(
 ): Promise<void> {
   log.error("schedule.refused", { schedule_id: s, reason });
   const now = Date.now();
-  await moveSchedules(queryOverHttp(env), tenant, now, [{ s, v, u, d: now + REFUSED_REST_MS }]);
+  await moveSchedules(queryOverHttp(databaseOf(env, tenant)), tenant, now, [
+    { s, v, u, d: now + REFUSED_REST_MS },
+  ]);
 }
 
 const PREVIOUS_CANCELLED: TaskError = {
