@@ -2,28 +2,24 @@
  * One simulation: the real shard, the real SDK and the real SQL in one world of a seed. Bad days
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
-import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
 import { drainName } from "../../messages/drain-name.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
-import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
 import { forgetDefinitions } from "../../workers/definitions/definitions.ts";
-import type { Environment } from "../../workers/environment.ts";
-import { QueueDrain } from "../../workers/messages/queue-drain.ts";
-import { ScheduleClock } from "../../workers/schedules/schedule-clock.ts";
 import { ApiTransport } from "./api-transport.ts";
 import { behave } from "./behaviour.ts";
 import { ClientProcess } from "./client-process.ts";
-import { EdgeWorker, namespaceOf } from "./edge-worker.ts";
+import { EdgeWorker } from "./edge-worker.ts";
 import { FAULTS, type FaultKind } from "./faults.ts";
 import { History } from "./history.ts";
 import { LimitChanger } from "./limit-changer.ts";
 import { storedOptions } from "./limit-plans.ts";
 import { checkedRate } from "../../sdk/limits.ts";
 import { Network, NOTICED_MS } from "./network.ts";
-import { ObjectHost } from "./object-host.ts";
+import { Objects } from "./objects.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
+import { type Rest, watchRest } from "./rest.ts";
 import { type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
@@ -41,40 +37,16 @@ const ENDS_WITHIN_MS = 180_000;
 /** Then it comes to rest, also where the platform is late to notice that a worker has gone. */
 const COMES_TO_REST_MS = NOTICED_MS + 35_000;
 
-/** And rests for so long, over at least one tick of the installation's clock. */
-const RESTS_MS = 61_000;
-
 /** Workers that are drained at rest have left within so long. */
 const LEAVES_WITHIN_MS = 20_000;
 
 /** Fields of log lines that tell the reader of a trace nothing. */
 const UNTOLD = ["time", "level", "tenant_id", "shard", "request_id"];
 
-/** What is left of a simulation at rest. */
-export interface Rest {
-  connections: number;
-  alarm: number | undefined;
-  isAwake: boolean;
-  /** Rows in the shard's own storage. */
-  leases: number;
-  holders: number;
-  /** What the shard was woken for, and what was asked of Postgres, while there was nothing to do. */
-  deliveries: number;
-  statements: number;
-}
-
 export interface SimulationOptions {
   postgres: Postgres;
   print?: ((line: string) => void) | undefined;
 }
-
-type ObjectClass = new (context: DurableObjectState, environment: Environment) => unknown;
-
-/** What a trace calls objects of a class. */
-const KINDS = new Map<ObjectClass, string>([
-  [QueueDrain, "drain"],
-  [ScheduleClock, "clock"],
-]);
 
 let made = 0;
 
@@ -96,7 +68,7 @@ export class Simulation {
   readonly #network: Network;
   readonly #edge: EdgeWorker;
   readonly #transport: ApiTransport;
-  readonly #hosts = new Map<string, ObjectHost>();
+  readonly #objects: Objects;
   readonly #director: SimulatedProcess;
   readonly #tenant: string;
   // Its own each time: an isolate remembers tokens, and a repeated seed must not find its own.
@@ -124,14 +96,11 @@ export class Simulation {
       ...parts,
       random: this.#random.stream("database"),
     });
-    const environment: Environment = {
-      DATABASE_URL: "postgres://simulated",
-      LOG_LEVEL: print ? "debug" : "error",
-      DISPATCHER: namespaceOf((name) => this.#hostOf(name, DispatcherShard, environment)),
-      QUEUE_DRAIN: namespaceOf((name) => this.#hostOf(name, QueueDrain, environment)),
-      SCHEDULE_CLOCK: namespaceOf((name) => this.#hostOf(name, ScheduleClock, environment)),
-    };
-    this.#edge = new EdgeWorker(surroundings, environment);
+    this.#objects = new Objects(
+      { ...parts, random: this.#random.stream("platform") },
+      { DATABASE_URL: "postgres://simulated", LOG_LEVEL: print ? "debug" : "error" },
+    );
+    this.#edge = new EdgeWorker(surroundings, this.#objects.environment);
     this.#network = new Network(
       surroundings,
       this.#weather,
@@ -179,7 +148,7 @@ export class Simulation {
 
   /** How often a shard was brought into memory. */
   get lives(): number {
-    return [...this.#hosts.values()].reduce((sum, { lives }) => sum + lives, 0);
+    return this.#objects.all.reduce((sum, { lives }) => sum + lives, 0);
   }
 
   get #parts() {
@@ -192,10 +161,6 @@ export class Simulation {
 
   get #isEverythingDone(): boolean {
     return this.clients.every(({ isDone }) => isDone);
-  }
-
-  get #host(): ObjectHost | undefined {
-    return this.#hosts.get(shardName({ tenant: this.#tenant, shard: 0 }));
   }
 
   async #prepare(): Promise<void> {
@@ -216,20 +181,6 @@ export class Simulation {
       "insert into v1.api_token (id, tenant_id, name, prefix, hash) values ($1, $2, 'all', 'token', $3)",
       [this.#random.stream("token").uuid(), this.#tenant, `\\x${hash}`],
     );
-  }
-
-  #hostOf(name: string, Class: ObjectClass, environment: Environment): ObjectHost {
-    let host = this.#hosts.get(name);
-    if (host === undefined) {
-      const random = this.#random.stream("platform");
-      const parts = { surroundings: this.#surroundings, weather: this.#weather, random };
-      const make = (context: unknown): unknown =>
-        new Class(context as DurableObjectState, environment);
-      const kind = KINDS.get(Class) ?? "shard";
-      host = new ObjectHost(name, `${kind}${this.#hosts.size}`, make, parts);
-      this.#hosts.set(name, host);
-    }
-    return host;
   }
 
   #at(ms: number, run: () => void): void {
@@ -254,7 +205,8 @@ export class Simulation {
 
   #throw(kind: FaultKind): void {
     const random = this.#random.stream(`fault ${this.trace.elapsedMs}`);
-    const host = this.#host;
+    const { shards } = this.#objects;
+    const host = random.stream("shard").pick(shards);
     if (host === undefined) return;
     const running = this.workers.filter(({ isAlive }) => isAlive);
     const whom = FAULTS[kind]({
@@ -262,7 +214,8 @@ export class Simulation {
       weather: this.#weather,
       database: this.#database,
       host,
-      drain: this.#hosts.get(drainName({ queue: "events", partition: 0 })),
+      shards,
+      drain: this.#objects.named(drainName({ queue: "events", partition: 0 })),
       links: this.#network.healthy,
       workers: running,
       join: () => this.#joinAnother(random),
@@ -310,18 +263,11 @@ export class Simulation {
   async #comeToRest(): Promise<void> {
     const { clock } = this;
     await clock.run(() => false, clock.now + COMES_TO_REST_MS);
-    const host = this.#host;
-    const before = { deliveries: host?.deliveries ?? 0, statements: this.#database.statements };
-    await clock.run(() => false, clock.now + RESTS_MS);
-    this.rest = {
-      connections: this.#database.held.length,
-      alarm: [...this.#hosts.values()].find(({ disk }) => disk.alarm !== undefined)?.disk.alarm,
-      isAwake: [...this.#hosts.values()].some(({ life }) => life !== undefined),
-      leases: host?.disk.count("attempt") ?? 0,
-      holders: host?.disk.count("holder") ?? 0,
-      deliveries: (host?.deliveries ?? 0) - before.deliveries,
-      statements: this.#database.statements - before.statements,
-    };
+    this.rest = await watchRest(clock, {
+      objects: this.#objects,
+      database: this.#database,
+      network: this.#network,
+    });
     for (const worker of this.workers) if (worker.isAlive) worker.drain();
     const haveLeft = (): boolean => this.workers.every(({ isAlive }) => !isAlive);
     if (!(await clock.run(haveLeft, clock.now + LEAVES_WITHIN_MS))) {
