@@ -128,3 +128,16 @@ export const FAULTS = {
 } satisfies Record<string, Fault>;
 
 export type FaultKind = keyof typeof FAULTS;
+
+const OF_SHARDS: ReadonlySet<FaultKind> = new Set([
+  "shard crashed",
+  "shard crashed in mid-turn",
+  "shard evicted",
+  "storage lost",
+  "alarm dropped",
+]);
+
+/** Whether it befalls a shard: then it may befall several. */
+export function isOfShards(kind: FaultKind): boolean {
+  return OF_SHARDS.has(kind);
+}

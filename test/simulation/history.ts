@@ -42,6 +42,13 @@ export interface AskedToCancel {
   answer: boolean | undefined;
 }
 
+/** A wish for another number of shards, and when it was answered. */
+export interface AskedForShards {
+  count: number;
+  at: number;
+  answeredAt: number | undefined;
+}
+
 /** Bounds of stored limits, and since when a shard may know them: Postgres has told it, or its life before. */
 export interface LimitsTold {
   shard: number;
@@ -73,6 +80,7 @@ export class History {
   readonly told: Told[] = [];
   readonly askedToCancel: AskedToCancel[] = [];
   readonly limitsTold: LimitsTold[] = [];
+  readonly askedForShards: AskedForShards[] = [];
   /** What shards said, when they said it, and what workers heard, when they heard it. */
   readonly said: Said[] = [];
   readonly heard: Said[] = [];
@@ -101,6 +109,12 @@ export class History {
     const asked: AskedToCancel = { run, at: this.now, answer: undefined };
     this.askedToCancel.push(asked);
     this.#trace.note("client", `cancels ${this.names.run(run)}`);
+    return asked;
+  }
+
+  asksForShards(count: number): AskedForShards {
+    const asked: AskedForShards = { count, at: this.now, answeredAt: undefined };
+    this.askedForShards.push(asked);
     return asked;
   }
 

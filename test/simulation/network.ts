@@ -97,6 +97,8 @@ export class Link {
   #atShard = 0;
   isOver = false;
   isSilent = false;
+  /** The worker has closed its side. */
+  isLeft = false;
 
   constructor(
     network: Network,
@@ -141,6 +143,7 @@ export class Link {
   }
 
   closeFromWorker(code: number, reason: string): void {
+    this.isLeft = true;
     this.#toShard(() => this.#shardSeesEnd(code, reason));
   }
 

@@ -5,6 +5,7 @@ import type { ObjectHost } from "./object-host.ts";
 import type { Objects } from "./objects.ts";
 import type { SimulatedDatabase } from "./simulated-database.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
+import type { WorkerProcess } from "./worker-process.ts";
 
 /** It rests for so long, over at least one tick of the installation's clock. */
 const RESTS_MS = 61_000;
@@ -19,6 +20,8 @@ export interface Rest {
   shards: ShardAtRest[];
   /** What shards asked of Postgres while there was nothing to do. */
   statements: number;
+  /** Those that run. */
+  workers: string[];
   sockets: SocketAtRest[];
 }
 
@@ -45,7 +48,13 @@ export async function watchRest(
     objects,
     database,
     network,
-  }: { objects: Objects; database: SimulatedDatabase; network: Network },
+    workers,
+  }: {
+    objects: Objects;
+    database: SimulatedDatabase;
+    network: Network;
+    workers: readonly WorkerProcess[];
+  },
 ): Promise<Rest> {
   const before = new Map(objects.shards.map((host) => [host, host.deliveries]));
   const { statements } = database;
@@ -58,7 +67,10 @@ export async function watchRest(
     awake: objects.all.filter(({ life }) => life !== undefined).map(({ name }) => name),
     shards: objects.shards.map((host) => shardAtRest(host, before.get(host) ?? 0)),
     statements: database.statements - statements,
-    sockets: [...network.links].map(({ process, shard }) => ({ worker: process.name, shard })),
+    workers: workers.filter(({ isAlive }) => isAlive).map(({ name }) => name),
+    sockets: network.healthy
+      .filter(({ isLeft }) => !isLeft)
+      .map(({ process, shard }) => ({ worker: process.name, shard })),
   };
 }
 

@@ -3,6 +3,7 @@
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
 import { drainName } from "../../messages/drain-name.ts";
+import type { ShardMap } from "../../protocol/shard-map.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
 import { forgetDefinitions } from "../../workers/definitions/definitions.ts";
@@ -10,19 +11,21 @@ import { ApiTransport } from "./api-transport.ts";
 import { behave } from "./behaviour.ts";
 import { ClientProcess } from "./client-process.ts";
 import { EdgeWorker } from "./edge-worker.ts";
-import { FAULTS, type FaultKind } from "./faults.ts";
+import { FAULTS, isOfShards, type Targets } from "./faults.ts";
 import { History } from "./history.ts";
 import { LimitChanger } from "./limit-changer.ts";
 import { storedOptions } from "./limit-plans.ts";
 import { checkedRate } from "../../sdk/limits.ts";
 import { Network, NOTICED_MS } from "./network.ts";
+import type { ObjectHost } from "./object-host.ts";
 import { Objects } from "./objects.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
+import { Resharder } from "./resharder.ts";
 import { type Rest, watchRest } from "./rest.ts";
-import { type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
+import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
-import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
+import { SimulatedProcess, type Surroundings, thisProcess } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { calmWeather, type Weather } from "./weather.ts";
@@ -137,7 +140,12 @@ export class Simulation {
     for (const change of scenario.limitChanges) {
       this.#at(change.atMs, () => new LimitChanger(change, scenario, this.#parts).start());
     }
-    for (const { atMs, kind } of scenario.faults) this.#at(atMs, () => this.#throw(kind));
+    for (const plan of scenario.reshardings) {
+      const setShards = (count: number): Promise<void> => this.#setShards(count);
+      const parts = { surroundings: this.#surroundings, setShards };
+      this.#at(plan.atMs, () => new Resharder(plan, parts).start());
+    }
+    for (const plan of scenario.faults) this.#at(plan.atMs, () => this.#throw(plan));
     this.#at(scenario.calmAtMs, () => this.#calmDown());
     const deadline = BEGINS_AT + scenario.calmAtMs + ENDS_WITHIN_MS;
     const hasEnded = await clock.run(() => this.#isCalm && this.#isEverythingDone, deadline);
@@ -170,6 +178,10 @@ export class Simulation {
       this.#tenant,
       "simulated",
     ]);
+    await this.#postgres.query("select v1.set_shards($1, $2)", [
+      this.#tenant,
+      this.scenario.shards,
+    ]);
     for (const { name, ...stored } of this.scenario.storedLimits) {
       const { rate, ...options } = storedOptions(stored);
       const put = { ...options, ...(rate && { rate: checkedRate(rate, name) }) };
@@ -180,6 +192,17 @@ export class Simulation {
     await this.#postgres.query(
       "insert into v1.api_token (id, tenant_id, name, prefix, hash) values ($1, $2, 'all', 'token', $3)",
       [this.#random.stream("token").uuid(), this.#tenant, `\\x${hash}`],
+    );
+  }
+
+  /** As an isolate of the edge Worker does that dies soon: it tells shards, and repeats nothing. */
+  async #setShards(count: number): Promise<void> {
+    const { rows } = await this.clock.outside(() =>
+      this.#postgres.query("select v1.set_shards($1, $2) as map", [this.#tenant, count]),
+    );
+    const map = rows[0]?.["map"] as ShardMap;
+    await Promise.allSettled(
+      this.#objects.shards.map((host) => host.call("heedShards", [map], thisProcess())),
     );
   }
 
@@ -203,26 +226,32 @@ export class Simulation {
     process.start();
   }
 
-  #throw(kind: FaultKind): void {
+  #throw({ kind, isEverywhere }: FaultPlan): void {
     const random = this.#random.stream(`fault ${this.trace.elapsedMs}`);
     const { shards } = this.#objects;
-    const host = random.stream("shard").pick(shards);
-    if (host === undefined) return;
-    const running = this.workers.filter(({ isAlive }) => isAlive);
-    const whom = FAULTS[kind]({
+    const picked = random.stream("shard").pick(shards);
+    if (picked === undefined) return;
+    const hit = isEverywhere && isOfShards(kind) ? shards : [picked];
+    for (const host of hit) {
+      const whom = FAULTS[kind](this.#targets(host, random));
+      if (whom !== undefined) this.trace.throws(kind, "director", whom);
+    }
+    this.#replaceLater(random);
+  }
+
+  #targets(host: ObjectHost, random: Random): Targets {
+    return {
       random,
       weather: this.#weather,
       database: this.#database,
       host,
-      shards,
+      shards: this.#objects.shards,
       drain: this.#objects.named(drainName({ queue: "events", partition: 0 })),
       links: this.#network.healthy,
-      workers: running,
+      workers: this.workers.filter(({ isAlive }) => isAlive),
       join: () => this.#joinAnother(random),
       platform: this.#director,
-    });
-    if (whom !== undefined) this.trace.throws(kind, "director", whom);
-    this.#replaceLater(random);
+    };
   }
 
   /** Somebody starts another process for each worker that has died. */
@@ -267,6 +296,7 @@ export class Simulation {
       objects: this.#objects,
       database: this.#database,
       network: this.#network,
+      workers: this.workers,
     });
     for (const worker of this.workers) if (worker.isAlive) worker.drain();
     const haveLeft = (): boolean => this.workers.every(({ isAlive }) => !isAlive);
