@@ -10,7 +10,7 @@ import type { Span } from "./weather.ts";
 export const RESHARDS: boolean = false;
 
 /** Whether limits are counted together where a tenant has many shards; without, seeds with limits have one. */
-export const LIMITS_ACROSS_SHARDS: boolean = false;
+export const LIMITS_ACROSS_SHARDS: boolean = true;
 
 /** Whether a worker divides its slots so that it never runs more; without, it is held to them with one shard alone. */
 export const CREDITS: boolean = false;

@@ -68,9 +68,17 @@ export class ObjectHost {
    * leaves it once what it has written before is durable, and it stays in memory until it is answered.
    */
   async call(method: string, parameters: unknown[], caller: SimulatedProcess): Promise<unknown> {
+    const { trace } = this.surroundings;
+    const isTold = trace.isPrinted && caller instanceof ObjectLife;
+    const tell = (what: unknown): void => {
+      if (isTold) trace.remark(caller.name, `${this.name}.${method} ${JSON.stringify(what)}`);
+    };
+    tell(parameters);
     caller.callsUnderWay++;
     try {
-      return await this.#call(method, parameters, caller);
+      const answer = await this.#call(method, parameters, caller);
+      tell({ answer });
+      return answer;
     } finally {
       caller.callsUnderWay--;
     }

@@ -41,6 +41,11 @@ export interface SocketAtRest {
   shard: number;
 }
 
+/** Whether nothing is in memory, and nothing is to be. */
+export function isAtRest(objects: Objects): boolean {
+  return objects.all.every(({ life, disk }) => life === undefined && disk.alarm === undefined);
+}
+
 /** Lets it rest, and looks at what there is then. */
 export async function watchRest(
   clock: VirtualClock,

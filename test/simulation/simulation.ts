@@ -13,6 +13,7 @@ import { ClientProcess } from "./client-process.ts";
 import { EdgeWorker } from "./edge-worker.ts";
 import { FAULTS, isOfShards, type Targets } from "./faults.ts";
 import { History } from "./history.ts";
+import { CREDITS } from "./knobs.ts";
 import { LimitChanger } from "./limit-changer.ts";
 import { storedOptions } from "./limit-plans.ts";
 import { checkedRate } from "../../sdk/limits.ts";
@@ -22,8 +23,9 @@ import { Objects } from "./objects.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
 import { Resharder } from "./resharder.ts";
-import { type Rest, watchRest } from "./rest.ts";
+import { isAtRest, type Rest, watchRest } from "./rest.ts";
 import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
+import { mostShards } from "./shard-plans.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
 import { SimulatedProcess, type Surroundings, thisProcess } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
@@ -39,6 +41,9 @@ const ENDS_WITHIN_MS = 180_000;
 
 /** Then it comes to rest, also where the platform is late to notice that a worker has gone. */
 const COMES_TO_REST_MS = NOTICED_MS + 35_000;
+
+/** What shards have lent to each other ends by itself within so long: twice the time for which it was in use. */
+const LOANS_END_WITHIN_MS = 2 * ENDS_WITHIN_MS;
 
 /** Workers that are drained at rest have left within so long. */
 const LEAVES_WITHIN_MS = 20_000;
@@ -213,7 +218,10 @@ export class Simulation {
   #join(plan: WorkerPlan): void {
     const { scenario } = this;
     const random = this.#random.stream("handlers");
-    const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, plan, {
+    // Where slots are shared out once and for all, each shard has its part of so many more.
+    const slots = CREDITS ? plan.slots : plan.slots * mostShards(scenario);
+    const own = { ...plan, slots };
+    const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, own, {
       ...this.#parts,
       workflows: scenario.workflows,
       storedLimits: scenario.storedLimits,
@@ -262,7 +270,7 @@ export class Simulation {
   #joinMissing(): void {
     if (this.#isCalm) return;
     for (const plan of this.scenario.workers) {
-      const own = this.workers.filter((worker) => worker.plan === plan);
+      const own = this.workers.filter((worker) => worker.plan.name === plan.name);
       if (own.length > 0 && own.every(({ isAlive }) => !isAlive)) this.#join(plan);
     }
   }
@@ -292,6 +300,7 @@ export class Simulation {
   async #comeToRest(): Promise<void> {
     const { clock } = this;
     await clock.run(() => false, clock.now + COMES_TO_REST_MS);
+    await clock.run(() => isAtRest(this.#objects), clock.now + LOANS_END_WITHIN_MS);
     this.rest = await watchRest(clock, {
       objects: this.#objects,
       database: this.#database,
