@@ -6,13 +6,13 @@ import { drainName } from "../../messages/drain-name.ts";
 import type { ShardMap } from "../../protocol/shard-map.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
-import { forgetDefinitions } from "../../workers/definitions/definitions.ts";
 import { ApiTransport } from "./api-transport.ts";
 import { behave } from "./behaviour.ts";
 import { ClientProcess } from "./client-process.ts";
 import { EdgeWorker } from "./edge-worker.ts";
 import { FAULTS, isOfShards, type Targets } from "./faults.ts";
 import { History } from "./history.ts";
+import { isolates } from "./isolates.ts";
 import { CREDITS } from "./knobs.ts";
 import { LimitChanger } from "./limit-changer.ts";
 import { storedOptions } from "./limit-plans.ts";
@@ -108,7 +108,11 @@ export class Simulation {
       { ...parts, random: this.#random.stream("platform") },
       { DATABASE_URL: "postgres://simulated", LOG_LEVEL: print ? "debug" : "error" },
     );
-    this.#edge = new EdgeWorker(surroundings, this.#objects.environment);
+    this.#edge = new EdgeWorker(
+      surroundings,
+      this.#objects.environment,
+      this.#random.stream("edge"),
+    );
     this.#network = new Network(
       surroundings,
       this.#weather,
@@ -177,7 +181,7 @@ export class Simulation {
   }
 
   async #prepare(): Promise<void> {
-    forgetDefinitions(this.#tenant);
+    for (const { forgetDefinitions } of isolates) forgetDefinitions(this.#tenant);
     await this.#postgres.empty();
     await this.#postgres.query("insert into v1.tenant (id, name) values ($1, $2)", [
       this.#tenant,
