@@ -6,9 +6,6 @@ import * as limits from "../../durable-objects/dispatcher/limits.ts";
 import type { Random } from "./random.ts";
 import type { Span } from "./weather.ts";
 
-/** Whether shards that come and go are told to workers, and close; without, their number stays. */
-export const RESHARDS: boolean = false;
-
 /** Whether limits are counted together where a tenant has many shards; without, seeds with limits have one. */
 export const LIMITS_ACROSS_SHARDS: boolean = true;
 

@@ -1,32 +1,49 @@
 /** Somebody who wants another number of shards, and tries until it is answered. */
+import { Client } from "../../sdk/client.ts";
+import type { ApiTransport } from "./api-transport.ts";
 import type { ReshardingPlan } from "./shard-plans.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 
-export interface ResharderParts {
-  surroundings: Surroundings;
-  setShards: (count: number) => Promise<void>;
-}
+/** Between two tries, when the SDK has given the first one up. */
+const AGAIN_MS = 1_000;
 
 export class Resharder extends SimulatedProcess {
-  readonly #plan: ReshardingPlan;
-  readonly #setShards: ResharderParts["setShards"];
+  readonly #shards: number;
+  readonly #client: () => Client;
 
-  constructor(plan: ReshardingPlan, { surroundings, setShards }: ResharderParts) {
-    super("resharder", surroundings);
-    this.#plan = plan;
-    this.#setShards = setShards;
+  constructor(
+    { shards }: ReshardingPlan,
+    parts: {
+      surroundings: Surroundings;
+      transport: ApiTransport;
+      address: { url: string; token: string };
+    },
+  ) {
+    super("resharder", parts.surroundings);
+    this.#shards = shards;
+    this.#client = () => new Client({ ...parts.address, fetch: parts.transport.fetchFor(this) });
   }
 
   start(): void {
-    const { shards } = this.#plan;
     const { trace, history } = this.surroundings;
-    trace.throws("resharding", this.name, `to ${shards}`);
-    const asked = history.asksForShards(shards);
+    trace.throws("resharding", this.name, `to ${this.#shards}`);
+    const asked = history.asksForShards(this.#shards);
     this.run(() => {
-      void this.#setShards(shards).then(() => {
+      void this.#set(this.#client()).then(() => {
         asked.answeredAt = history.now;
-        trace.note(this.name, `has ${shards}`);
       });
     });
+  }
+
+  async #set(client: Client): Promise<void> {
+    for (;;) {
+      try {
+        await client.tenant.shards.set(this.#shards);
+        return;
+      } catch (error) {
+        this.surroundings.trace.remark(this.name, String(error));
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      }
+    }
   }
 }

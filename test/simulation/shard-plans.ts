@@ -1,5 +1,4 @@
 /** How many shards a scenario has, and when somebody wants more or fewer. */
-import { RESHARDS } from "./knobs.ts";
 import type { Random } from "./random.ts";
 
 /** Another number of shards, wanted at a moment. */
@@ -39,7 +38,7 @@ export function drawShards(
   calmAtMs: number,
 ): ShardPlan {
   const hasMany = random.chance(many);
-  const changes = random.chance(reshards) && RESHARDS;
+  const changes = random.chance(reshards);
   const shards = drawNumber(random);
   const reshardings = drawReshardings(random, calmAtMs);
   return hasMany ? { shards, reshardings: changes ? reshardings : [] } : ONE_SHARD;

@@ -3,7 +3,6 @@
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
 import { drainName } from "../../messages/drain-name.ts";
-import type { ShardMap } from "../../protocol/shard-map.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
 import { ApiTransport } from "./api-transport.ts";
@@ -27,7 +26,7 @@ import { isAtRest, type Rest, watchRest } from "./rest.ts";
 import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
 import { mostShards } from "./shard-plans.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
-import { SimulatedProcess, type Surroundings, thisProcess } from "./simulated-process.ts";
+import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { calmWeather, type Weather } from "./weather.ts";
@@ -150,9 +149,7 @@ export class Simulation {
       this.#at(change.atMs, () => new LimitChanger(change, scenario, this.#parts).start());
     }
     for (const plan of scenario.reshardings) {
-      const setShards = (count: number): Promise<void> => this.#setShards(count);
-      const parts = { surroundings: this.#surroundings, setShards };
-      this.#at(plan.atMs, () => new Resharder(plan, parts).start());
+      this.#at(plan.atMs, () => new Resharder(plan, this.#parts).start());
     }
     for (const plan of scenario.faults) this.#at(plan.atMs, () => this.#throw(plan));
     this.#at(scenario.calmAtMs, () => this.#calmDown());
@@ -201,17 +198,6 @@ export class Simulation {
     await this.#postgres.query(
       "insert into v1.api_token (id, tenant_id, name, prefix, hash) values ($1, $2, 'all', 'token', $3)",
       [this.#random.stream("token").uuid(), this.#tenant, `\\x${hash}`],
-    );
-  }
-
-  /** As an isolate of the edge Worker does that dies soon: it tells shards, and repeats nothing. */
-  async #setShards(count: number): Promise<void> {
-    const { rows } = await this.clock.outside(() =>
-      this.#postgres.query("select v1.set_shards($1, $2) as map", [this.#tenant, count]),
-    );
-    const map = rows[0]?.["map"] as ShardMap;
-    await Promise.allSettled(
-      this.#objects.shards.map((host) => host.call("heedShards", [map], thisProcess())),
     );
   }
 
