@@ -45,7 +45,8 @@ export class ShardLoans {
 
   /** When something must be said, if nothing happens before. */
   get nextDue(): number {
-    const { borrowing, lending } = this.#state;
+    const { borrowing, lending, ownership } = this.#state;
+    if (ownership.map.version === 0) return Number.POSITIVE_INFINITY;
     return Math.min(this.#calls.nextDue, borrowing.nextDue, lending.nextDue);
   }
 
@@ -77,7 +78,8 @@ export class ShardLoans {
   /** Writes down what has changed, and says what there is to say. */
   settle(now: number): void {
     const { borrowing, lending, ownership, storage } = this.#state;
-    this.#borrowing.collect(now);
+    const isKnown = ownership.map.version > 0;
+    if (isKnown) this.#borrowing.collect(now);
     for (const [shard, lents] of lending.takeUntold()) {
       const others = this.#telling.get(shard) ?? new Set();
       this.#telling.set(shard, others);
@@ -86,7 +88,10 @@ export class ShardLoans {
     storage.writeLoans(borrowing.takeChanged());
     storage.writeLent(lending.takeChanged());
     this.#calls.endRests(now);
-    if (ownership.isAlone || !this.#calls.surroundings.isRecovered()) return;
+    // A life before this one may have left something, and whose that is the recovery tells.
+    const isLeft = !isKnown && borrowing.size + lending.size > 0;
+    if (ownership.isAlone && !isLeft) return;
+    if (!this.#calls.surroundings.isRecovered()) return;
     this.#gathering.fly(now);
     this.#borrowing.fly(now);
     for (const shard of this.#telling.keys()) {
