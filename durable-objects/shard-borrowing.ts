@@ -28,6 +28,11 @@ export class ShardBorrowing {
     this.#calls = calls;
   }
 
+  /** Whether an owner is to be told of grants that nobody here knows of. */
+  get hasUnknown(): boolean {
+    return this.#unknown.size > 0;
+  }
+
   /** Finds out what there is to say, for `fly`. */
   collect(now: number): void {
     const { borrowing } = this.#state;
@@ -129,7 +134,9 @@ export class ShardBorrowing {
       this.take(answer.grants, answer.generation, shard);
     } else {
       for (const loan of asked) borrowing.noteUnanswered(loan);
-      this.#unknown.set(shard, [...unknown, ...(this.#unknown.get(shard) ?? [])]);
+      if (unknown.length > 0) {
+        this.#unknown.set(shard, [...unknown, ...(this.#unknown.get(shard) ?? [])]);
+      }
       this.#calls.rest(shard);
     }
     this.#calls.surroundings.settle();

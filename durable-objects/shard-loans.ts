@@ -41,6 +41,7 @@ export class ShardLoans {
     this.#calls = new LoanCalls(state, peers, surroundings);
     this.#borrowing = new ShardBorrowing(state, attempts, this.#calls);
     this.#gathering = new ShardGathering(state, this.#calls);
+    this.heedOwnership(Date.now());
   }
 
   /** When something must be said, if nothing happens before. */
@@ -86,7 +87,10 @@ export class ShardLoans {
     storage.writeLoans(borrowing.takeChanged());
     storage.writeLent(lending.takeChanged());
     this.#calls.endRests(now);
-    if (ownership.isAlone || !this.#calls.surroundings.isRecovered()) return;
+    if (ownership.isAlone) return;
+    // What a life before this one has left is a reason to recover.
+    const hasLoans = borrowing.size + lending.size > 0 || this.#borrowing.hasUnknown;
+    if ((!hasLoans && !lending.isWanted) || !this.#calls.surroundings.isRecovered()) return;
     this.#gathering.fly(now);
     this.#borrowing.fly(now);
     for (const shard of this.#telling.keys()) {

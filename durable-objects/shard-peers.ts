@@ -46,10 +46,11 @@ export class ShardPeers {
 
   /** What is known of the shards now, unless more is known already. */
   heed(map: ShardMap): void {
-    const { ownership, log } = this.#state;
+    const { ownership, storage, log } = this.#state;
     const known = ownership.map;
     if (map.version <= known.version) return;
     ownership.map = map;
+    storage.writeMap(map);
     this.#changed(map);
     if (known.version === 0 && map.count === 1) return;
     log.info("shards.changed", {

@@ -81,7 +81,8 @@ export class ShardState {
     this.name = name;
     this.log = log;
     this.storage = new ShardStorage(storage);
-    this.ownership = new Ownership(name.shard);
+    // A worker's word may come before the recovery, and is of what was known when its task was sent.
+    this.ownership = new Ownership(name.shard, this.storage.readMap());
     this.roster.joinOwn(OWN_SESSION);
     for (const record of this.storage.readSessions()) this.roster.join(record);
     for (const lease of this.storage.readLeases()) {

@@ -3,6 +3,7 @@
  * object's own SQLite. Written in the same turn as the decision; the platform holds back what the
  * turn sends until the write is durable.
  */
+import type { ShardMap } from "../protocol/shard-map.ts";
 import type { LoanRecord } from "./dispatcher/loan.ts";
 import type { Bucket } from "./dispatcher/buckets.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
@@ -188,6 +189,16 @@ export class ShardStorage {
 
   writeLent(changed: readonly [string, LentRecord | undefined][]): void {
     this.#writeRecords("lent", "key", changed);
+  }
+
+  /** The tenant's shards, as they were last known here. */
+  readMap(): ShardMap | undefined {
+    const [row] = this.#sql.exec<{ value: string }>("select value from meta where name = 'map'");
+    return row && (JSON.parse(row.value) as ShardMap);
+  }
+
+  writeMap(map: ShardMap): void {
+    this.#sql.exec("insert or replace into meta values ('map', ?)", JSON.stringify(map));
   }
 
   /** The epoch at which it last began to know nothing; 0 before its first. */

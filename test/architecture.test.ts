@@ -188,7 +188,12 @@ describe("a tenant's data is found by the map from tenants to databases only:", 
 });
 
 test("one file knows the way to a tenant's Durable Objects", () => {
-  const way = ["workers/tenant-objects.ts", "workers/environment.ts"];
+  // And shards know the others of their tenant, which are where they are themselves.
+  const way = [
+    "workers/tenant-objects.ts",
+    "workers/environment.ts",
+    "durable-objects/shard-peers.ts",
+  ];
   expect(sayingIt(/\b(DISPATCHER|SCHEDULE_CLOCK)\b/, ...way)).toEqual([]);
   // Drains are no tenant's.
   expect(sayingIt(/\.getByName\(|\.idFromName\(/, ...way, "messages/choice.ts")).toEqual([]);

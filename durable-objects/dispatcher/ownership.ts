@@ -8,10 +8,11 @@ import type { CountId } from "./permits.ts";
 export class Ownership {
   readonly shard: number;
   /** The tenant's shards, as far as is known here; of version 0 before anything is. */
-  map: ShardMap = { version: 0, since: 0, count: 1, draining: [] };
+  map: ShardMap;
 
-  constructor(shard: number) {
+  constructor(shard: number, map: ShardMap = { version: 0, since: 0, count: 1, draining: [] }) {
     this.shard = shard;
+    this.map = map;
   }
 
   ownerOf(id: CountId): number {

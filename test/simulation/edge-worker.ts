@@ -1,13 +1,13 @@
 /**
- * The edge Worker: the real API, each request in an isolate of its own that may die under it, and
+ * The edge Worker: the real API, each request in one of its isolates that may die under it, and
  * the clock that ticks once a minute. It reaches shards by their names, as the platform lets it.
  */
 import { SUBPROTOCOL } from "../../protocol/session.ts";
-import { app } from "../../workers/api/app.ts";
-import { everyMinute } from "../../workers/cron/every-minute.ts";
 import type { Environment } from "../../workers/environment.ts";
+import { type Isolate, isolates } from "./isolates.ts";
 import type { ObjectHost } from "./object-host.ts";
 import type { UpgradeEnd } from "./object-sockets.ts";
+import type { Random } from "./random.ts";
 import { SimulatedProcess, type Surroundings, thisProcess } from "./simulated-process.ts";
 
 const EVERY_MINUTE_MS = 60_000;
@@ -28,11 +28,13 @@ export interface EdgeRequest {
 export class EdgeWorker {
   readonly #surroundings: Surroundings;
   readonly #environment: Environment;
+  readonly #random: Random;
   #requests = 0;
 
-  constructor(surroundings: Surroundings, environment: Environment) {
+  constructor(surroundings: Surroundings, environment: Environment, random: Random) {
     this.#surroundings = surroundings;
     this.#environment = environment;
+    this.#random = random;
   }
 
   /** Takes a request in a new isolate; the caller hears only from one that lives. */
@@ -80,9 +82,11 @@ export class EdgeWorker {
     const tick = (): void => {
       clock.after(EVERY_MINUTE_MS, tick);
       // A minute's duties that fail are the next minute's.
-      everyMinute(this.#environment).catch((error: unknown) => {
-        this.#surroundings.trace.note("clock", `failed: ${String(error)}`);
-      });
+      this.#pick()
+        .everyMinute(this.#environment)
+        .catch((error: unknown) => {
+          this.#surroundings.trace.note("clock", `failed: ${String(error)}`);
+        });
     };
     clock.after(EVERY_MINUTE_MS, tick);
   }
@@ -92,7 +96,13 @@ export class EdgeWorker {
   }
 
   async #fetch(request: Request): Promise<Response> {
-    return await app.fetch(request, this.#environment);
+    return await this.#pick().app.fetch(request, this.#environment);
+  }
+
+  #pick(): Isolate {
+    const [first, ...others] = isolates;
+    if (first === undefined) throw new Error("The edge Worker has no isolate");
+    return this.#random.pick([first, ...others]);
   }
 
   #blame(error: unknown): void {

@@ -15,7 +15,9 @@ export interface Targets {
   random: Random;
   weather: Weather;
   database: SimulatedDatabase;
+  /** One of the shards. */
   host: ObjectHost;
+  shards: readonly ObjectHost[];
   /** Of the queue of events; undefined while there was nothing for it. */
   drain: ObjectHost | undefined;
   /** Sockets on which messages pass. */
@@ -87,9 +89,11 @@ export const FAULTS = {
     host.life?.crashAfter(turns);
     return host.life && `${host.name} after ${turns} turns`;
   },
-  "shard crashed with a commit flying": ({ host, database }) => {
-    database.onZombieCommit = () => host.end("crashed");
-    return `${host.name} at its next commit`;
+  "shard crashed with a commit flying": ({ shards, database }) => {
+    database.onZombieCommit = (sender) => {
+      shards.find(({ life }) => life === sender)?.end("crashed");
+    };
+    return "whichever commits next";
   },
   "shard evicted": ({ host }) => {
     if (host.life === undefined) return undefined;
@@ -124,3 +128,16 @@ export const FAULTS = {
 } satisfies Record<string, Fault>;
 
 export type FaultKind = keyof typeof FAULTS;
+
+const OF_SHARDS: ReadonlySet<FaultKind> = new Set([
+  "shard crashed",
+  "shard crashed in mid-turn",
+  "shard evicted",
+  "storage lost",
+  "alarm dropped",
+]);
+
+/** Whether it befalls a shard: then it may befall several. */
+export function isOfShards(kind: FaultKind): boolean {
+  return OF_SHARDS.has(kind);
+}

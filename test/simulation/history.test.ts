@@ -16,8 +16,15 @@ test.each([
 ])("limits that a commit tells of are known, over %s", async (_, name, row) => {
   const clock = { now: 5 };
   const history = new History(new Trace(clock), clock);
-  const statement = { name, text: COMMIT_STATEMENT, values: ["{}"], rowMode: "object" as const };
+  const statement = {
+    name,
+    text: COMMIT_STATEMENT,
+    values: ['{"shard": 3}'],
+    rowMode: "object" as const,
+  };
   const rows = { rows: [row as Record<string, unknown>] };
   await history.executed(statement, rows, {} as Postgres);
-  expect(history.limitsTold).toEqual([{ at: 5, bounds: new Map([["pool", { concurrency: 2 }]]) }]);
+  expect(history.limitsTold).toEqual([
+    { shard: 3, at: 5, bounds: new Map([["pool", { concurrency: 2 }]]) },
+  ]);
 });

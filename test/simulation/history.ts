@@ -42,8 +42,16 @@ export interface AskedToCancel {
   answer: boolean | undefined;
 }
 
+/** A wish for another number of shards, and when it was answered. */
+export interface AskedForShards {
+  count: number;
+  at: number;
+  answeredAt: number | undefined;
+}
+
 /** Bounds of stored limits, and since when a shard may know them: Postgres has told it, or its life before. */
 export interface LimitsTold {
+  shard: number;
   at: number;
   bounds: Map<string, Bound>;
 }
@@ -51,6 +59,8 @@ export interface LimitsTold {
 /** Something that a worker or a shard said about an attempt, and when it was heard. */
 export interface Said extends AttemptRef {
   type: "task" | "returned" | "recorded" | "stale" | "gone" | "cancel";
+  /** The number of the shard. */
+  shard: number;
   worker: string;
   at: number;
 }
@@ -70,6 +80,7 @@ export class History {
   readonly told: Told[] = [];
   readonly askedToCancel: AskedToCancel[] = [];
   readonly limitsTold: LimitsTold[] = [];
+  readonly askedForShards: AskedForShards[] = [];
   /** What shards said, when they said it, and what workers heard, when they heard it. */
   readonly said: Said[] = [];
   readonly heard: Said[] = [];
@@ -101,24 +112,30 @@ export class History {
     return asked;
   }
 
-  shardSays(worker: string, text: string): void {
-    this.#keep(this.said, worker, text);
+  asksForShards(count: number): AskedForShards {
+    const asked: AskedForShards = { count, at: this.now, answeredAt: undefined };
+    this.askedForShards.push(asked);
+    return asked;
   }
 
-  workerHears(worker: string, text: string): void {
-    this.#trace.note(worker, `← ${this.summary(text)}`);
-    this.#keep(this.heard, worker, text);
+  shardSays(shard: number, worker: string, text: string): void {
+    this.#keep(this.said, { shard, worker }, text);
   }
 
-  shardHears(worker: string, text: string): void {
-    this.#trace.note(worker, `→ ${this.summary(text)}`);
+  workerHears(shard: number, worker: string, text: string): void {
+    this.#trace.note(worker, `← shard${shard} ${this.summary(text)}`);
+    this.#keep(this.heard, { shard, worker }, text);
+  }
+
+  shardHears(shard: number, worker: string, text: string): void {
+    this.#trace.note(worker, `→ shard${shard} ${this.summary(text)}`);
   }
 
   /** A statement has taken effect; nobody has been told yet. */
   async executed(statement: Statement, rows: Rows | undefined, postgres: Postgres): Promise<void> {
     if (statement.text.includes("v1.recover_shard")) {
       const { limits } = Object.values(rows?.rows[0] ?? {})[0] as RecoverReply;
-      this.#tellLimits(limits);
+      this.#tellLimits(shardOf(statement), limits);
     }
     if (!isCommit(statement)) return;
     const { ready, told } = JSON.parse(String(Object.values(rows?.rows[0] ?? {})[0])) as Reply;
@@ -131,7 +148,7 @@ export class History {
         `${this.describe(statement)} ⇒ ${readied.join(" ")} ${JSON.stringify(told)}`,
       );
     }
-    if (told.limits) this.#tellLimits(told.limits);
+    if (told.limits) this.#tellLimits(shardOf(statement), told.limits);
     for (const { run, state } of told.finished ?? []) {
       this.#trace.note("database", `${this.names.run(run)} ${state}`);
       if (!this.finished.has(run)) this.finished.set(run, await readRunState(postgres, run));
@@ -161,7 +178,7 @@ export class History {
       .join(", ");
   }
 
-  #tellLimits({ limits }: LimitsRow): void {
+  #tellLimits(shard: number, { limits }: LimitsRow): void {
     const bounds = limits.map(({ name, concurrency, rate }): [string, Bound] => [
       name,
       {
@@ -169,14 +186,14 @@ export class History {
         ...(rate?.[0] && { rate: rate[0] }),
       },
     ]);
-    this.limitsTold.push({ at: this.now, bounds: new Map(bounds) });
+    this.limitsTold.push({ shard, at: this.now, bounds: new Map(bounds) });
   }
 
-  #keep(list: Said[], worker: string, text: string): void {
+  #keep(list: Said[], by: Pick<Said, "shard" | "worker">, text: string): void {
     for (const frame of framesOf(text)) {
       if (!("task" in frame) || !isSaid(frame.type)) continue;
       const { task, attempt } = frame;
-      list.push({ type: frame.type, task, attempt, worker, at: this.now });
+      list.push({ type: frame.type, task, attempt, ...by, at: this.now });
     }
   }
 }
@@ -184,6 +201,11 @@ export class History {
 /** Over a connection it has a name, over HTTP it has none. */
 export function isCommit({ text }: Pick<Statement, "text">): boolean {
   return text.includes("v1.commit(");
+}
+
+/** The number of the shard that has sent a statement. */
+function shardOf({ values }: Statement): number {
+  return (JSON.parse(String(values[0])) as { shard: number }).shard;
 }
 
 function isSaid(type: string): type is Said["type"] {

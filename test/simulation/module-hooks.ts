@@ -9,6 +9,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Rewrite } from "./postgres.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
+const ROOT_URL = pathToFileURL(`${ROOT}/`).href;
+const EDGE = `${ROOT_URL}workers/`;
+
+/** In the address of a module: whose it is. */
+export const ISOLATE = "isolate";
+
 const STAND_INS = pathToFileURL(join(import.meta.dirname, "stand-ins/")).href;
 
 const REPLACED: Record<string, string> = {
@@ -43,6 +49,13 @@ const PREPARED: Record<string, (source: string) => string> = {
   "durable-objects/dispatcher/limits.ts": withKnobs,
 };
 
+/** A module of the edge Worker is loaded for each isolate by itself: those that it imports as well. */
+function ofIsolate<Found extends { url: string }>(found: Found, parent = ""): Found {
+  const isolate = new URL(parent || ROOT_URL).search;
+  if (!isolate.startsWith(`?${ISOLATE}=`) || !found.url.startsWith(EDGE)) return found;
+  return { ...found, url: found.url + isolate };
+}
+
 /** Once in a thread, before any of the product's modules is loaded. */
 export function hookModules(rewrite: Rewrite): void {
   registerHooks({
@@ -50,7 +63,7 @@ export function hookModules(rewrite: Rewrite): void {
       const replacement = REPLACED[specifier];
       // What stands in for the driver needs the real one itself.
       if (replacement === undefined || context.parentURL?.startsWith(STAND_INS)) {
-        return next(specifier, context);
+        return ofIsolate(next(specifier, context), context.parentURL);
       }
       if (context.parentURL?.includes("/test/simulation/")) return next(specifier, context);
       return { url: STAND_INS + replacement, shortCircuit: true };

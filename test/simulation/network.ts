@@ -3,6 +3,7 @@
  * sockets break, with what is on its way in either direction, or go silent without anybody being
  * told. It never invents, changes or reorders a message.
  */
+import { parseShardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import { PING, PONG } from "../../protocol/session.ts";
 import type { EdgeWorker } from "./edge-worker.ts";
 import type { ObjectHost } from "./object-host.ts";
@@ -84,6 +85,8 @@ export class Network {
 /** One socket: its two directions, each a line in which messages stay in order. */
 export class Link {
   readonly process: SimulatedProcess;
+  /** The number of the shard. */
+  readonly shard: number;
   readonly #network: Network;
   readonly #socket: WorkerSocket;
   readonly #connection: ObjectConnection;
@@ -94,6 +97,8 @@ export class Link {
   #atShard = 0;
   isOver = false;
   isSilent = false;
+  /** The worker has closed its side. */
+  isLeft = false;
 
   constructor(
     network: Network,
@@ -106,6 +111,7 @@ export class Link {
     this.process = socket.process;
     this.#connection = connection;
     this.#host = host;
+    this.shard = parseShardName(host.id).shard;
   }
 
   open(): void {
@@ -116,9 +122,9 @@ export class Link {
   }
 
   sendToWorker(text: string): void {
-    this.#network.history.shardSays(this.process.name, text);
+    this.#network.history.shardSays(this.shard, this.process.name, text);
     this.#toWorker(() => {
-      this.#network.history.workerHears(this.process.name, text);
+      this.#network.history.workerHears(this.shard, this.process.name, text);
       this.#socket.received(text);
     });
   }
@@ -131,12 +137,13 @@ export class Link {
         this.#toWorker(() => this.#socket.received(PONG));
         return;
       }
-      this.#network.history.shardHears(this.process.name, text);
+      this.#network.history.shardHears(this.shard, this.process.name, text);
       this.#host.receive(this.#connection, text);
     });
   }
 
   closeFromWorker(code: number, reason: string): void {
+    this.isLeft = true;
     this.#toShard(() => this.#shardSeesEnd(code, reason));
   }
 
@@ -183,7 +190,7 @@ export class Link {
   #shardSeesEnd(code: number, reason: string): void {
     if (this.#connection.isGone) return;
     this.#connection.isGone = true;
-    this.#network.trace.note(this.process.name, `→ closed ${code}`);
+    this.#network.trace.note(this.process.name, `→ shard${this.shard} closed ${code}`);
     this.#host.closed(this.#connection, code, reason);
   }
 

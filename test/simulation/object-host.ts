@@ -63,8 +63,28 @@ export class ObjectHost {
     return this.#life;
   }
 
-  /** Calls a method from a process; rejects when the life that has it ends. */
-  call(method: string, parameters: unknown[], caller: SimulatedProcess): Promise<unknown> {
+  /**
+   * Calls a method from a process; rejects when the life that has it ends. What another object calls for
+   * leaves it once what it has written before is durable, and it stays in memory until it is answered.
+   */
+  async call(method: string, parameters: unknown[], caller: SimulatedProcess): Promise<unknown> {
+    const { trace } = this.surroundings;
+    const isTold = trace.isPrinted && caller instanceof ObjectLife;
+    const tell = (what: unknown): void => {
+      if (isTold) trace.remark(caller.name, `${this.name}.${method} ${JSON.stringify(what)}`);
+    };
+    tell(parameters);
+    caller.callsUnderWay++;
+    try {
+      const answer = await this.#call(method, parameters, caller);
+      tell({ answer });
+      return answer;
+    } finally {
+      caller.callsUnderWay--;
+    }
+  }
+
+  #call(method: string, parameters: unknown[], caller: SimulatedProcess): Promise<unknown> {
     const copies = method === "fetch" ? parameters : structuredClone(parameters); // as the wire does
     const trouble =
       method === "fetch"
@@ -76,17 +96,17 @@ export class ObjectHost {
         const error = Object.assign(new Error("The object did not answer"), properties);
         caller.after(this.#hopMs(), () => reject(error));
       };
-      if (trouble === "overloaded") return fail({ overloaded: true });
-      this.#platform.after(this.#hopMs(), () => {
-        this.#deliver((life) => {
-          life.call(method, copies, {
-            resolve: (answer) => {
-              if (trouble === "answer lost") fail({ remote: true });
-              else caller.after(this.#hopMs(), () => resolve(answer));
-            },
-            reject: (error) => caller.after(this.#hopMs(), () => reject(error)),
-          });
+      const arrive = (life: ObjectLife): void =>
+        life.call(method, copies, {
+          resolve: (answer) => {
+            if (trouble === "answer lost") fail({ remote: true });
+            else caller.after(this.#hopMs(), () => resolve(answer));
+          },
+          reject: (error) => caller.after(this.#hopMs(), () => reject(error)),
         });
+      caller.say(() => {
+        if (trouble === "overloaded") fail({ overloaded: true });
+        else this.#platform.after(this.#hopMs(), () => this.#deliver(arrive));
       });
     });
   }

@@ -35,7 +35,8 @@ export class ObjectLife extends SimulatedProcess {
 
   /** Whether something keeps it in memory. */
   get isBusy(): boolean {
-    const isWaiting = this.#unanswered.size > 0 || this.databaseUses > 0 || this.#isInAlarm;
+    const isAsking = this.databaseUses > 0 || this.callsUnderWay > 0;
+    const isWaiting = this.#unanswered.size > 0 || isAsking || this.#isInAlarm;
     return isWaiting || this.#inbox !== undefined || !this.#gate.isEmpty;
   }
 

@@ -45,12 +45,13 @@ export class ObjectDisk {
     else database.close();
   }
 
-  /** How many rows a table has, while the object is not in memory. */
+  /** How many rows a table has, while the object is not in memory; none, if it has none of that name. */
   count(table: string): number {
     const database = this.open();
-    const row = database.prepare(`select count(*) as rows from ${table}`).get();
+    const known = database.prepare("select 1 from sqlite_master where name = ?").get(table);
+    const row = known && database.prepare(`select count(*) as rows from ${table}`).get();
     this.close(database, true);
-    return Number(row?.["rows"]);
+    return Number(row?.["rows"] ?? 0);
   }
 
   /** Everything is lost, as after a fault of the platform's own. */

@@ -42,6 +42,8 @@ export interface RecordedRun {
   /** When it begins, if it was delayed. */
   startsAt: number | null;
   finishedAt: number | null;
+  /** The number of the shard that dispatches it. */
+  shard: number;
   tasks: RecordedTask[];
 }
 
@@ -94,6 +96,13 @@ export interface RecordedWait {
   events: string[];
 }
 
+export interface RecordedShard {
+  number: number;
+  isClosed: boolean;
+  /** Rows that are for it. */
+  rows: number;
+}
+
 export interface RecordedEvent {
   id: string;
   key: string;
@@ -108,6 +117,9 @@ export interface Recorded {
   steps: RecordedStep[];
   waits: RecordedWait[];
   events: RecordedEvent[];
+  /** How many shards take new runs. */
+  shardCount: number;
+  shards: RecordedShard[];
   /** Rows that stand only while tasks are on their way. */
   handouts: number;
   queued: number;
@@ -126,7 +138,7 @@ const TASK = `
 const RUN = `
   select id, version_id as version, state, remaining, failed, input, metadata, event_id as event, error,
          parent_id as parent, parent_key as key, ${ms("starts_at")} as "startsAt",
-         ${ms("finished_at")} as "finishedAt"
+         ${ms("finished_at")} as "finishedAt", shard
     from v1.workflow_run`;
 
 /** One run as it is recorded now. */
@@ -154,6 +166,7 @@ export async function readRecorded(postgres: Postgres): Promise<Recorded> {
             (select count(*)::integer from v1.timer) as timers,
             (select count(*)::integer from v1.match) as matches`,
   );
+  const [tenant] = await rowsOf<{ shards: number }>(postgres, "select shards from v1.tenant");
   return {
     runs: runs.map((run) => ({
       ...run,
@@ -190,6 +203,16 @@ export async function readRecorded(postgres: Postgres): Promise<Recorded> {
     events: await rowsOf(
       postgres,
       "select id, key, metadata->>'label' as label from v1.event order by id",
+    ),
+    shardCount: tenant?.shards ?? 0,
+    shards: await rowsOf(
+      postgres,
+      `select number, closed_at is not null as "isClosed",
+              (select count(*) from v1.handout h where h.shard = s.number and tasks <> '{}')::integer
+                + (select count(*) from v1.queue_item q where q.shard = s.number)::integer
+                + (select count(*) from v1.timer t where t.shard = s.number)::integer
+                + (select count(*) from v1.match m where m.shard = s.number)::integer as rows
+         from v1.shard s order by 1`,
     ),
     handouts: count?.handouts ?? 0,
     queued: count?.queued ?? 0,

@@ -5,7 +5,7 @@
 import { FAULTS, type FaultKind } from "./faults.ts";
 import type { BehaviourKind } from "./behaviour.ts";
 import { drawGate, type GatePlan } from "./gate-plans.ts";
-import { drawKnobs, type Knobs } from "./knobs.ts";
+import { drawKnobs, type Knobs, LIMITS_ACROSS_SHARDS } from "./knobs.ts";
 import {
   type ChangePlan,
   drawChanges,
@@ -20,6 +20,7 @@ import {
   type UsePlan,
 } from "./limit-plans.ts";
 import { Random } from "./random.ts";
+import { drawShards, ONE_SHARD, type ShardPlan } from "./shard-plans.ts";
 import { THEMES, type Theme, type ThemeName } from "./themes.ts";
 import { calmWeather, type Span, type Weather } from "./weather.ts";
 
@@ -87,9 +88,11 @@ export interface StartPlan {
 export interface FaultPlan {
   atMs: number;
   kind: FaultKind;
+  /** It befalls every shard at once. */
+  isEverywhere: boolean;
 }
 
-export interface Scenario {
+export interface Scenario extends ShardPlan {
   seed: number;
   theme: ThemeName;
   workflows: WorkflowPlan[];
@@ -127,6 +130,9 @@ const DELAYED = 0.2;
 /** In how many seeds steps have conditions and waits. */
 const HAS_GATES = 0.3;
 
+/** How many faults of a shard befall all of them. */
+const EVERYWHERE = 0.15;
+
 const EVENT_KEYS = ["parcel:sent", "parcel:lost"] as const;
 
 /** The plan of a workflow's step; undefined for what undoes one, or sees to a failed run. */
@@ -153,9 +159,11 @@ export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   const limitedWorkflows = hasLimits ? limitAll(drawnWorkflows, limits, theme) : drawnWorkflows;
   const gates = random.stream("gates");
   const workflows = gates.chance(HAS_GATES) ? gateAll(limitedWorkflows, gates) : limitedWorkflows;
+  const sharding = drawShards(random.stream("shards"), theme.shards, calmAtMs);
   return {
     seed,
     theme: name,
+    ...(hasLimits && !LIMITS_ACROSS_SHARDS ? ONE_SHARD : sharding),
     workflows,
     workers: drawWorkers(random.stream("workers"), workflows, theme),
     starts: drawStarts(random.stream("starts"), workflows, theme, calmAtMs),
@@ -293,9 +301,11 @@ function startable(workflows: WorkflowPlan[]): string[] {
 function drawFaults(random: Random, theme: Theme, calmAtMs: number): FaultPlan[] {
   const kinds = Object.keys(theme.faults);
   if (kinds.length === 0) return [];
+  const everywhere = random.stream("everywhere");
   return Array.from({ length: random.between(...theme.faultCount) }, () => ({
     atMs: random.between(500, Math.floor(calmAtMs * theme.faultsWithin) - 500),
     kind: random.weighted(theme.faults as Record<FaultKind, number>),
+    isEverywhere: everywhere.chance(EVERYWHERE),
   }))
     .filter(({ kind }) => kind in FAULTS)
     .toSorted((a, b) => a.atMs - b.atMs);

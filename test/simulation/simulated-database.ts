@@ -38,8 +38,8 @@ export class SimulatedDatabase {
   readonly sessions = new Set<Session>();
   /** Statements sent by shards. */
   statements = 0;
-  /** Is called when the next commit of results is on its way, which then is a zombie (rule R1). */
-  onZombieCommit: (() => void) | undefined;
+  /** Is called with its sender when the next commit of results is on its way, which then is a zombie (rule R1). */
+  onZombieCommit: ((sender: SimulatedProcess) => void) | undefined;
   readonly #postgres: Postgres;
   readonly #surroundings: Surroundings;
   readonly #weather: Weather["database"];
@@ -155,7 +155,8 @@ export class SimulatedDatabase {
     const isHaunted = this.onZombieCommit !== undefined && statements.some(hasResults);
     const drawn = isHaunted ? "zombie" : this.#random.maybe(this.#weather.troubles);
     if (isHaunted) {
-      this.#server.after(0, this.onZombieCommit ?? (() => {}));
+      const { onZombieCommit } = this;
+      this.#server.after(0, () => onZombieCommit?.(process));
       this.onZombieCommit = undefined;
     }
     const trouble = this.#weather.isDown ? (drawn ?? "cut before") : drawn;

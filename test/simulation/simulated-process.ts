@@ -51,6 +51,8 @@ export class SimulatedProcess {
   blockedUntil = 0;
   /** Ways to the database that are open or being opened, and statements without an answer. */
   databaseUses = 0;
+  /** Calls of objects without an answer. */
+  callsUnderWay = 0;
   /** Is called after each turn in which something of this process ran. */
   onTurn: (() => void) | undefined;
 

@@ -2,29 +2,29 @@
  * One simulation: the real shard, the real SDK and the real SQL in one world of a seed. Bad days
  * first; then faults stop, a healthy worker comes, and everything must come to its end and to rest.
  */
-import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
 import { drainName } from "../../messages/drain-name.ts";
 import { MAX_STORED_LIMITS } from "../../protocol/limits.ts";
-import { shardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import { hashToken } from "../../workers/api/authenticate.ts";
-import { forgetDefinitions } from "../../workers/definitions/definitions.ts";
-import type { Environment } from "../../workers/environment.ts";
-import { QueueDrain } from "../../workers/messages/queue-drain.ts";
-import { ScheduleClock } from "../../workers/schedules/schedule-clock.ts";
 import { ApiTransport } from "./api-transport.ts";
 import { behave } from "./behaviour.ts";
 import { ClientProcess } from "./client-process.ts";
-import { EdgeWorker, namespaceOf } from "./edge-worker.ts";
-import { FAULTS, type FaultKind } from "./faults.ts";
+import { EdgeWorker } from "./edge-worker.ts";
+import { FAULTS, isOfShards, type Targets } from "./faults.ts";
 import { History } from "./history.ts";
+import { isolates } from "./isolates.ts";
+import { CREDITS } from "./knobs.ts";
 import { LimitChanger } from "./limit-changer.ts";
 import { storedOptions } from "./limit-plans.ts";
 import { checkedRate } from "../../sdk/limits.ts";
 import { Network, NOTICED_MS } from "./network.ts";
-import { ObjectHost } from "./object-host.ts";
+import type { ObjectHost } from "./object-host.ts";
+import { Objects } from "./objects.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
-import { type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
+import { Resharder } from "./resharder.ts";
+import { isAtRest, type Rest, watchRest } from "./rest.ts";
+import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
+import { mostShards } from "./shard-plans.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
@@ -41,8 +41,8 @@ const ENDS_WITHIN_MS = 180_000;
 /** Then it comes to rest, also where the platform is late to notice that a worker has gone. */
 const COMES_TO_REST_MS = NOTICED_MS + 35_000;
 
-/** And rests for so long, over at least one tick of the installation's clock. */
-const RESTS_MS = 61_000;
+/** What shards have lent to each other ends by itself within so long: twice the time for which it was in use. */
+const LOANS_END_WITHIN_MS = 2 * ENDS_WITHIN_MS;
 
 /** Workers that are drained at rest have left within so long. */
 const LEAVES_WITHIN_MS = 20_000;
@@ -50,31 +50,10 @@ const LEAVES_WITHIN_MS = 20_000;
 /** Fields of log lines that tell the reader of a trace nothing. */
 const UNTOLD = ["time", "level", "tenant_id", "shard", "request_id"];
 
-/** What is left of a simulation at rest. */
-export interface Rest {
-  connections: number;
-  alarm: number | undefined;
-  isAwake: boolean;
-  /** Rows in the shard's own storage. */
-  leases: number;
-  holders: number;
-  /** What the shard was woken for, and what was asked of Postgres, while there was nothing to do. */
-  deliveries: number;
-  statements: number;
-}
-
 export interface SimulationOptions {
   postgres: Postgres;
   print?: ((line: string) => void) | undefined;
 }
-
-type ObjectClass = new (context: DurableObjectState, environment: Environment) => unknown;
-
-/** What a trace calls objects of a class. */
-const KINDS = new Map<ObjectClass, string>([
-  [QueueDrain, "drain"],
-  [ScheduleClock, "clock"],
-]);
 
 let made = 0;
 
@@ -96,7 +75,7 @@ export class Simulation {
   readonly #network: Network;
   readonly #edge: EdgeWorker;
   readonly #transport: ApiTransport;
-  readonly #hosts = new Map<string, ObjectHost>();
+  readonly #objects: Objects;
   readonly #director: SimulatedProcess;
   readonly #tenant: string;
   // Its own each time: an isolate remembers tokens, and a repeated seed must not find its own.
@@ -124,14 +103,15 @@ export class Simulation {
       ...parts,
       random: this.#random.stream("database"),
     });
-    const environment: Environment = {
-      DATABASE_URL: "postgres://simulated",
-      LOG_LEVEL: print ? "debug" : "error",
-      DISPATCHER: namespaceOf((name) => this.#hostOf(name, DispatcherShard, environment)),
-      QUEUE_DRAIN: namespaceOf((name) => this.#hostOf(name, QueueDrain, environment)),
-      SCHEDULE_CLOCK: namespaceOf((name) => this.#hostOf(name, ScheduleClock, environment)),
-    };
-    this.#edge = new EdgeWorker(surroundings, environment);
+    this.#objects = new Objects(
+      { ...parts, random: this.#random.stream("platform") },
+      { DATABASE_URL: "postgres://simulated", LOG_LEVEL: print ? "debug" : "error" },
+    );
+    this.#edge = new EdgeWorker(
+      surroundings,
+      this.#objects.environment,
+      this.#random.stream("edge"),
+    );
     this.#network = new Network(
       surroundings,
       this.#weather,
@@ -168,7 +148,10 @@ export class Simulation {
     for (const change of scenario.limitChanges) {
       this.#at(change.atMs, () => new LimitChanger(change, scenario, this.#parts).start());
     }
-    for (const { atMs, kind } of scenario.faults) this.#at(atMs, () => this.#throw(kind));
+    for (const plan of scenario.reshardings) {
+      this.#at(plan.atMs, () => new Resharder(plan, this.#parts).start());
+    }
+    for (const plan of scenario.faults) this.#at(plan.atMs, () => this.#throw(plan));
     this.#at(scenario.calmAtMs, () => this.#calmDown());
     const deadline = BEGINS_AT + scenario.calmAtMs + ENDS_WITHIN_MS;
     const hasEnded = await clock.run(() => this.#isCalm && this.#isEverythingDone, deadline);
@@ -179,7 +162,7 @@ export class Simulation {
 
   /** How often a shard was brought into memory. */
   get lives(): number {
-    return [...this.#hosts.values()].reduce((sum, { lives }) => sum + lives, 0);
+    return this.#objects.all.reduce((sum, { lives }) => sum + lives, 0);
   }
 
   get #parts() {
@@ -194,16 +177,16 @@ export class Simulation {
     return this.clients.every(({ isDone }) => isDone);
   }
 
-  get #host(): ObjectHost | undefined {
-    return this.#hosts.get(shardName({ tenant: this.#tenant, shard: 0 }));
-  }
-
   async #prepare(): Promise<void> {
-    forgetDefinitions(this.#tenant);
+    for (const { forgetDefinitions } of isolates) forgetDefinitions(this.#tenant);
     await this.#postgres.empty();
     await this.#postgres.query("insert into v1.tenant (id, name) values ($1, $2)", [
       this.#tenant,
       "simulated",
+    ]);
+    await this.#postgres.query("select v1.set_shards($1, $2)", [
+      this.#tenant,
+      this.scenario.shards,
     ]);
     for (const { name, ...stored } of this.scenario.storedLimits) {
       const { rate, ...options } = storedOptions(stored);
@@ -218,20 +201,6 @@ export class Simulation {
     );
   }
 
-  #hostOf(name: string, Class: ObjectClass, environment: Environment): ObjectHost {
-    let host = this.#hosts.get(name);
-    if (host === undefined) {
-      const random = this.#random.stream("platform");
-      const parts = { surroundings: this.#surroundings, weather: this.#weather, random };
-      const make = (context: unknown): unknown =>
-        new Class(context as DurableObjectState, environment);
-      const kind = KINDS.get(Class) ?? "shard";
-      host = new ObjectHost(name, `${kind}${this.#hosts.size}`, make, parts);
-      this.#hosts.set(name, host);
-    }
-    return host;
-  }
-
   #at(ms: number, run: () => void): void {
     this.#director.after(ms, run);
   }
@@ -239,7 +208,10 @@ export class Simulation {
   #join(plan: WorkerPlan): void {
     const { scenario } = this;
     const random = this.#random.stream("handlers");
-    const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, plan, {
+    // Where slots are shared out once and for all, each shard has its part of so many more.
+    const slots = CREDITS ? plan.slots : plan.slots * mostShards(scenario);
+    const own = { ...plan, slots };
+    const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, own, {
       ...this.#parts,
       workflows: scenario.workflows,
       storedLimits: scenario.storedLimits,
@@ -252,24 +224,32 @@ export class Simulation {
     process.start();
   }
 
-  #throw(kind: FaultKind): void {
+  #throw({ kind, isEverywhere }: FaultPlan): void {
     const random = this.#random.stream(`fault ${this.trace.elapsedMs}`);
-    const host = this.#host;
-    if (host === undefined) return;
-    const running = this.workers.filter(({ isAlive }) => isAlive);
-    const whom = FAULTS[kind]({
+    const { shards } = this.#objects;
+    const picked = random.stream("shard").pick(shards);
+    if (picked === undefined) return;
+    const hit = isEverywhere && isOfShards(kind) ? shards : [picked];
+    for (const host of hit) {
+      const whom = FAULTS[kind](this.#targets(host, random));
+      if (whom !== undefined) this.trace.throws(kind, "director", whom);
+    }
+    this.#replaceLater(random);
+  }
+
+  #targets(host: ObjectHost, random: Random): Targets {
+    return {
       random,
       weather: this.#weather,
       database: this.#database,
       host,
-      drain: this.#hosts.get(drainName({ queue: "events", partition: 0 })),
+      shards: this.#objects.shards,
+      drain: this.#objects.named(drainName({ queue: "events", partition: 0 })),
       links: this.#network.healthy,
-      workers: running,
+      workers: this.workers.filter(({ isAlive }) => isAlive),
       join: () => this.#joinAnother(random),
       platform: this.#director,
-    });
-    if (whom !== undefined) this.trace.throws(kind, "director", whom);
-    this.#replaceLater(random);
+    };
   }
 
   /** Somebody starts another process for each worker that has died. */
@@ -280,7 +260,7 @@ export class Simulation {
   #joinMissing(): void {
     if (this.#isCalm) return;
     for (const plan of this.scenario.workers) {
-      const own = this.workers.filter((worker) => worker.plan === plan);
+      const own = this.workers.filter((worker) => worker.plan.name === plan.name);
       if (own.length > 0 && own.every(({ isAlive }) => !isAlive)) this.#join(plan);
     }
   }
@@ -310,18 +290,13 @@ export class Simulation {
   async #comeToRest(): Promise<void> {
     const { clock } = this;
     await clock.run(() => false, clock.now + COMES_TO_REST_MS);
-    const host = this.#host;
-    const before = { deliveries: host?.deliveries ?? 0, statements: this.#database.statements };
-    await clock.run(() => false, clock.now + RESTS_MS);
-    this.rest = {
-      connections: this.#database.held.length,
-      alarm: [...this.#hosts.values()].find(({ disk }) => disk.alarm !== undefined)?.disk.alarm,
-      isAwake: [...this.#hosts.values()].some(({ life }) => life !== undefined),
-      leases: host?.disk.count("attempt") ?? 0,
-      holders: host?.disk.count("holder") ?? 0,
-      deliveries: (host?.deliveries ?? 0) - before.deliveries,
-      statements: this.#database.statements - before.statements,
-    };
+    await clock.run(() => isAtRest(this.#objects), clock.now + LOANS_END_WITHIN_MS);
+    this.rest = await watchRest(clock, {
+      objects: this.#objects,
+      database: this.#database,
+      network: this.#network,
+      workers: this.workers,
+    });
     for (const worker of this.workers) if (worker.isAlive) worker.drain();
     const haveLeft = (): boolean => this.workers.every(({ isAlive }) => !isAlive);
     if (!(await clock.run(haveLeft, clock.now + LEAVES_WITHIN_MS))) {

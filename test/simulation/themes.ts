@@ -5,6 +5,7 @@
 import type { BehaviourKind } from "./behaviour.ts";
 import type { FaultKind } from "./faults.ts";
 import type { Random } from "./random.ts";
+import type { Sharding } from "./shard-plans.ts";
 import type { Span, Weather } from "./weather.ts";
 
 export interface Theme {
@@ -24,6 +25,7 @@ export interface Theme {
   hasFailures: boolean;
   /** In how many of its seeds there are limits. */
   limits: number;
+  shards: Sharding;
   faults: { [Kind in FaultKind]?: number };
   behaviours: { [Kind in BehaviourKind]?: number };
   weather: (calm: Weather, random: Random) => Weather;
@@ -50,6 +52,7 @@ const USUAL = {
   isEveryWorkerAble: false,
   hasFailures: true,
   limits: 0.3,
+  shards: { many: 0.35, reshards: 0.5 },
   behaviours: { slow: 0.5, ...FAILING },
   weather: (calm) => calm,
 } satisfies Partial<Theme>;
@@ -224,6 +227,20 @@ export const THEMES = {
       return random.chance(0.5) ? roughShard(rough, random) : rough;
     },
   },
+  /** The number of shards changes again and again, while they and whoever places runs on them die. */
+  resharding: {
+    ...USUAL,
+    weight: 25,
+    starts: [4, 12],
+    workers: [1, 4],
+    shards: { many: 1, reshards: 1 },
+    faultCount: [0, 8],
+    faults: { ...WORKER_FAULTS, ...NETWORK_FAULTS, ...SHARD_FAULTS, "database down": 1 },
+    weather: (calm, random) => {
+      const rough = random.chance(0.5) ? roughNetwork(calm, random) : calm;
+      return random.chance(0.5) ? roughShard(rough, random) : rough;
+    },
+  },
   /** One worker dies on a good day: how long until its tasks run elsewhere? */
   rescue: {
     ...USUAL,
@@ -236,6 +253,7 @@ export const THEMES = {
     faultCount: [1, 1],
     startsWithin: 0.05,
     faultsWithin: 0.25,
+    shards: { many: 0.2, reshards: 0 },
     hasFailures: false,
     limits: 0,
     isEveryWorkerAble: true,

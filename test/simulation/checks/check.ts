@@ -6,7 +6,7 @@ import { FINISHED_TASK_STATES, type TaskState } from "../../../protocol/states.t
 import type { History } from "../history.ts";
 import type { Recorded, RecordedRun, RecordedStep, RecordedTask } from "../record.ts";
 import type { Scenario } from "../scenario.ts";
-import type { Rest } from "../simulation.ts";
+import type { Rest } from "../rest.ts";
 import type { ClientProcess } from "../client-process.ts";
 import type { WorkerProcess } from "../worker-process.ts";
 

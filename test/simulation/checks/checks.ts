@@ -38,6 +38,7 @@ import {
   oneWishIsOneRun,
 } from "./promises.ts";
 import { idleCostsNothing, nothingIsLeftOver, nothingIsThrown } from "./rest.ts";
+import { asManyAsWanted, oneRunIsOneShards, shardsClose, workersFollow } from "./shards.ts";
 import { slotsAreKept, tasksAreRescuedInTime, zombiesAreTold } from "./workers.ts";
 
 export const CHECKS: readonly Check[] = [
@@ -78,6 +79,10 @@ export const CHECKS: readonly Check[] = [
   tasksAreRescuedInTime,
   zombiesAreTold,
   linesAreTheirAttempts,
+  oneRunIsOneShards,
+  asManyAsWanted,
+  shardsClose,
+  workersFollow,
   idleCostsNothing,
   nothingIsLeftOver,
 ];

@@ -205,7 +205,7 @@ function needsOfTask(task: string, { scenario, recorded }: Evidence): NeedPlan[]
 
 /** The largest bound that may have been in force. */
 function boundAt(need: NeedPlan, moment: number, evidence: Evidence): number {
-  const bounds = boundsOf(need, moment, moment, evidence);
+  const bounds = boundsOf(need, moment, moment, evidence).flat();
   return Math.max(...bounds.map(({ concurrency }) => concurrency ?? Number.POSITIVE_INFINITY));
 }
 
@@ -216,30 +216,36 @@ function isRate(need: NeedPlan, { scenario }: Evidence): boolean {
 
 /** What a rate may have given in a time: what its bucket holds, and what has come meanwhile. */
 function mostUnits(need: NeedPlan, from: number, to: number, evidence: Evidence): number {
-  const rates = boundsOf(need, from, to, evidence).flatMap(({ rate }) => rate ?? []);
-  // A window of another length begins full.
-  const burst = rates.reduce((sum, { units }) => sum + units, 0);
-  const perMs = Math.max(...rates.map(({ units, perMs: per }) => units / per));
-  return burst + perMs * (to - from + HELD_BACK_MS);
+  const most = boundsOf(need, from, to, evidence).map((bounds) => {
+    const rates = bounds.flatMap(({ rate }) => rate ?? []);
+    // A window of another length begins full.
+    const burst = rates.reduce((sum, { units }) => sum + units, 0);
+    const perMs = Math.max(...rates.map(({ units, perMs: per }) => units / per));
+    return burst + perMs * (to - from + HELD_BACK_MS);
+  });
+  return Math.max(...most);
 }
 
-/** Bounds that may have been in force at some moment of a time: a shard may hear late of a change. */
+/** Bounds that may have been in force at some moment of a time, by each shard: one may hear late of a change. */
 function boundsOf(
   need: NeedPlan,
   from: number,
   to: number,
   { history: { limitsTold } }: Evidence,
-): Bound[] {
-  if (!need.isStored) return [need];
-  const changes: { at: number; bound: Bound }[] = [];
-  for (const { at, bounds } of limitsTold) {
-    const bound = bounds.get(need.limit);
-    if (bound && !isSame(bound, changes.at(-1)?.bound)) changes.push({ at, bound });
-  }
-  return changes
-    .filter(({ at }, index) => {
-      const until = (changes[index + 1]?.at ?? Number.POSITIVE_INFINITY) + HEARD_WITHIN_MS;
-      return at <= to && until >= from;
-    })
-    .map(({ bound }) => bound);
+): Bound[][] {
+  if (!need.isStored) return [[need]];
+  // Whichever shard counts: each was told when it asked.
+  return [...Map.groupBy(limitsTold, ({ shard }) => shard).values()].map((told) => {
+    const changes: { at: number; bound: Bound }[] = [];
+    for (const { at, bounds } of told) {
+      const bound = bounds.get(need.limit);
+      if (bound && !isSame(bound, changes.at(-1)?.bound)) changes.push({ at, bound });
+    }
+    return changes
+      .filter(({ at }, index) => {
+        const until = (changes[index + 1]?.at ?? Number.POSITIVE_INFINITY) + HEARD_WITHIN_MS;
+        return at <= to && until >= from;
+      })
+      .map(({ bound }) => bound);
+  });
 }

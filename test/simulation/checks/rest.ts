@@ -7,12 +7,16 @@ export const idleCostsNothing: Check = {
     if (rest === undefined) return [];
     const costs: [boolean, string][] = [
       [rest.connections > 0, `${rest.connections} connections to the database are open`],
-      [rest.alarm !== undefined, `the alarm is set to ${at(rest.alarm ?? 0)}`],
-      [rest.isAwake, "the shard is in memory"],
-      [rest.deliveries > 0, `the shard was woken ${rest.deliveries} times`],
-      [rest.statements > 0, `the shard asked Postgres ${rest.statements} times`],
+      [rest.awake.length > 0, `${rest.awake.join(", ")} are in memory`],
+      [rest.statements > 0, `shards asked Postgres ${rest.statements} times`],
     ];
-    return costs.filter(([isSo]) => isSo).map(([, text]) => text);
+    return [
+      ...costs.filter(([isSo]) => isSo).map(([, text]) => text),
+      ...rest.alarms.map((alarm) => `the alarm of ${alarm.of} is set to ${at(alarm.at)}`),
+      ...rest.shards
+        .filter(({ deliveries }) => deliveries > 0)
+        .map(({ name, deliveries }) => `${name} was woken ${deliveries} times`),
+    ];
   },
 };
 
@@ -26,10 +30,12 @@ export const nothingIsLeftOver: Check = {
       [queued > 0, `${queued} queued tasks`],
       [timers > 0, `${timers} timers`],
       [matches > 0, `${matches} events that runs wait for`],
-      [rest.leases > 0, `${rest.leases} leases in the shard's storage`],
-      [rest.holders > 0, `${rest.holders} runs that hold a limit in the shard's storage`],
     ];
-    return left.filter(([isSo]) => isSo).map(([, text]) => text);
+    const kept = rest.shards.flatMap(({ name, leases, holders }): [boolean, string][] => [
+      [leases > 0, `${leases} leases in the storage of ${name}`],
+      [holders > 0, `${holders} runs that hold a limit in the storage of ${name}`],
+    ]);
+    return [...left, ...kept].filter(([isSo]) => isSo).map(([, text]) => text);
   },
 };
 

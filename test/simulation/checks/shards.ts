@@ -1,0 +1,61 @@
+/** What holds of many shards: each run is one's alone, and those that are no longer wanted finish and close. */
+import type { Check } from "./check.ts";
+
+export const oneRunIsOneShards: Check = {
+  name: "a run is one shard's for its whole life",
+  find: ({ history, recorded, at }) => {
+    const shardOf = new Map(
+      recorded.runs.flatMap(({ shard, tasks }) => tasks.map(({ id }) => [id, shard] as const)),
+    );
+    return history.said.flatMap((said) => {
+      const own = shardOf.get(said.task);
+      if (said.type !== "task" || own === undefined || own === said.shard) return [];
+      const name = history.names.attempt(said);
+      return [`${name} is shard${own}'s, and shard${said.shard} gave it at ${at(said.at)}`];
+    });
+  },
+};
+
+export const asManyAsWanted: Check = {
+  name: "there are as many shards as were asked for last",
+  find: ({ scenario, history, recorded, rest }) => {
+    if (rest === undefined) return [];
+    const asked = history.askedForShards;
+    // Of two that wait for their answers at the same time, either may come last.
+    const possible = asked.filter(
+      ({ answeredAt }) => !asked.some(({ at }) => at > (answeredAt ?? Number.POSITIVE_INFINITY)),
+    );
+    const counts = asked.length > 0 ? possible.map(({ count }) => count) : [scenario.shards];
+    if (counts.includes(recorded.shardCount)) return [];
+    return [`there are ${recorded.shardCount}, and ${counts.join(" or ")} were asked for`];
+  },
+};
+
+export const shardsClose: Check = {
+  name: "shards beyond their number finish what they have, and close",
+  find: ({ recorded, rest }) => {
+    if (rest === undefined) return [];
+    return recorded.shards.flatMap(({ number, isClosed, rows }) => {
+      const isWanted = number < recorded.shardCount;
+      if (isWanted) return isClosed ? [`shard${number} is closed, and wanted`] : [];
+      if (!isClosed) return [`shard${number} is not closed`];
+      return rows > 0 ? [`shard${number} is closed and has ${rows} rows`] : [];
+    });
+  },
+};
+
+export const workersFollow: Check = {
+  name: "every worker is connected to each shard that is wanted, and to no other",
+  find: ({ recorded, rest }) => {
+    if (rest === undefined) return [];
+    const wanted = Array.from({ length: recorded.shardCount }, (_, number) => number);
+    return rest.workers.flatMap((worker) => {
+      const own = rest.sockets
+        .filter((socket) => socket.worker === worker)
+        .map(({ shard }) => shard)
+        .toSorted((one, other) => one - other);
+      if (own.join() === wanted.join()) return [];
+      return [`${worker} is connected to [${own.join()}] of [${wanted.join()}]`];
+    });
+  },
+};
