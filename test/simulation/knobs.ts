@@ -10,7 +10,7 @@ import type { Span } from "./weather.ts";
 export const LIMITS_ACROSS_SHARDS: boolean = true;
 
 /** Whether a worker divides its slots so that it never runs more; without, it is held to them with one shard alone. */
-export const CREDITS: boolean = false;
+export const CREDITS: boolean = true;
 
 /** What a bound may be turned down to. */
 const RANGES = {
