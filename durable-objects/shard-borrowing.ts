@@ -98,6 +98,8 @@ export class ShardBorrowing {
         if (own) waiting.push(own.units);
       }
     }
+    // Whose turn it is here is decided here, and the largest is enough for whoever that will be.
+    waiting.sort((a, b) => b - a);
     const spare =
       bound.concurrency === undefined
         ? coveredBy(record.until > now ? loan.units : 0, waiting)

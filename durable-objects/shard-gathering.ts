@@ -120,6 +120,8 @@ export class ShardGathering {
       log.info("limits.not_gathered", { missing: others.length - reports.size });
     } else {
       for (const report of reports.values()) this.#install(report);
+      const { buckets, ownership } = this.#state;
+      buckets.thaw((id) => ownership.isOwn(id), Date.now());
       this.#reports = { term: "", of: new Map() };
       this.#calls.endRest("gather");
       this.#gathered = term;

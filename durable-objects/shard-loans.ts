@@ -52,11 +52,12 @@ export class ShardLoans {
 
   /** Other shards own what this one has owned, or it owns what others have. */
   heedOwnership(now: number): void {
-    const { ownership, borrowing, lending, permits, turns, returns } = this.#state;
+    const { ownership, borrowing, lending, permits, buckets, turns, returns } = this.#state;
     const { since } = ownership.map;
     if (borrowing.since !== since) {
       borrowing.since = since;
       borrowing.void((loan) => loan.record.since !== since, now);
+      for (const { id, until } of lending.keysOut()) buckets.freeze(id, until, now);
       lending.drop((lent) => lent.record.since !== since, permits, turns);
     }
     this.#gathering.heedOwnership();

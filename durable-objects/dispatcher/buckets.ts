@@ -42,16 +42,34 @@ export class Buckets {
     this.#emptyAt = now;
   }
 
-  /** Another shard had it: what is known of it here as well counts where that is less. */
+  /**
+   * Another shard had it: what is known of it here as well counts where that is less. Nobody has units of it any more
+   * that are not known of here, so it fills from now on, also one that was kept from it (`freeze`).
+   */
   merge(id: CountId, bucket: Bucket, now: number): void {
     const known = this.#buckets.get(id);
     const other = filled(bucket, bucket.windows, now);
-    if (known === undefined) return this.#keep(id, other);
-    const own = filled(known, bucket.windows, now);
+    const own = known === undefined ? other : filled(known, bucket.windows, now);
     const levels = other.levels.map((level, index) => Math.min(level, own.levels[index] ?? level));
-    const at = Math.max(own.at, other.at);
     const pausedUntil = Math.max(own.pausedUntil, other.pausedUntil);
+    const at = pausedUntil > now ? Math.max(own.at, other.at) : now;
     this.#keep(id, { windows: bucket.windows, levels, at, pausedUntil });
+  }
+
+  /** Its key is another shard's, and units that were lent from here may be taken until then: it does not fill before. */
+  freeze(id: CountId, until: number, now: number): void {
+    const known = this.#buckets.get(id);
+    if (known === undefined) return;
+    const { at, ...bucket } = this.#filled(id, known.windows, now);
+    this.#keep(id, { ...bucket, at: Math.max(at, until) });
+  }
+
+  /** What others have of these is known: those that were kept from it fill again. */
+  thaw(isKnown: (id: CountId) => boolean, now: number): void {
+    for (const [id, bucket] of this.#buckets) {
+      if (bucket.at <= now || bucket.pausedUntil > now || !isKnown(id)) continue;
+      this.#keep(id, { ...bucket, at: now });
+    }
   }
 
   get size(): number {

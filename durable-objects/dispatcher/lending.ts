@@ -3,7 +3,7 @@
  * shard that has it; units that are lent have left their bucket. Shards that want more stand in the same lines
  * as the tasks that are here, each as a lane of its own.
  */
-import { endOf, Lent, type LentRecord, type LoanLane } from "./lent.ts";
+import { endOf, endOfLoan, Lent, type LentRecord, type LoanLane } from "./lent.ts";
 import type { HeldLoan, LoanAsk, LoanGrant, LoanName } from "./loan-messages.ts";
 import type { CountId, Holder, Permits } from "./permits.ts";
 import type { Turns } from "./turns.ts";
@@ -38,6 +38,13 @@ export class Lending {
   /** What was lent counts no more: others own it, or its shards will say again what they hold. */
   drop(isOver: (lent: Lent) => boolean, permits: Permits, turns: Turns): void {
     for (const lent of this.#lent.values()) if (isOver(lent)) this.#end(lent, permits, turns);
+  }
+
+  /** Keys of which units are lent that may not have been taken yet, and until when they can be. */
+  *keysOut(): Iterable<{ id: CountId; until: number }> {
+    for (const { record } of this.#lent.values()) {
+      if (this.unitsOut(record.id) > 0) yield { id: record.id, until: endOfLoan(record) };
+    }
   }
 
   /** A shard knows nothing of what was lent to it: it has forgotten it, and used none of it. */

@@ -110,7 +110,11 @@ export class Lent {
 
 /** When what is lent must have come back, and whoever waits must have asked again. */
 export function endOf({ record, heardAt }: Lent): number {
-  return Math.max(record.until + LOAN_MARGIN_MS, heardAt + MIN_LOAN_MS);
+  return Math.max(endOfLoan(record), heardAt + MIN_LOAN_MS);
+}
+
+export function endOfLoan({ until }: LentRecord): number {
+  return until + LOAN_MARGIN_MS;
 }
 
 /** What stands in a line for tasks of another shard. */

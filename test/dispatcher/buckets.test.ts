@@ -108,3 +108,43 @@ test("what is not known after a loss begins empty", () => {
   buckets.forget(1_000);
   expect(buckets.availableAt(ID, WINDOWS, 1, 1_000)).toBe(1_600);
 });
+
+const ONE = [{ units: 10, perMs: 10_000 }];
+
+test("a bucket has no room for units that are lent, and fills up for them once they are taken", () => {
+  let out = 0;
+  const buckets = new Buckets(() => out);
+  buckets.take(ID, ONE, 6, 0);
+  out = 6;
+  expect(buckets.available(ID, ONE, 100_000)).toBe(4);
+  buckets.refill(ID, 100_000); // they are taken now
+  out = 0;
+  expect(buckets.available(ID, ONE, 102_000)).toBe(6);
+});
+
+test("one whose key has another owner does not fill while what it has lent may be taken", () => {
+  const before = new Buckets();
+  const after = new Buckets();
+  before.take(ID, ONE, 10, 0);
+  before.freeze(ID, 60_000, 1_000);
+  expect(before.available(ID, ONE, 50_000)).toBe(1);
+  after.merge(ID, before.find(ID) ?? expect.fail(), 5_000); // it knows what others have
+  expect(after.available(ID, ONE, 7_000)).toBe(3);
+  expect(before.available(ID, ONE, 62_000)).toBe(3); // or nobody has asked
+});
+
+test("of two that are told of the same key the one counts that has less", () => {
+  const [one, other] = [new Buckets(), new Buckets()];
+  one.take(ID, ONE, 9, 0);
+  other.take(ID, ONE, 2, 0);
+  one.merge(ID, other.find(ID) ?? expect.fail(), 1_000);
+  expect(one.available(ID, ONE, 1_000)).toBe(2);
+});
+
+test("the same owner goes on with its own once it knows what others have", () => {
+  const buckets = new Buckets();
+  buckets.take(ID, ONE, 10, 0);
+  buckets.freeze(ID, 60_000, 1_000);
+  buckets.thaw(() => true, 2_000);
+  expect(buckets.available(ID, ONE, 4_000)).toBe(3);
+});

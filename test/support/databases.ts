@@ -73,7 +73,8 @@ async function postgresFor(stops: (() => Promise<void>)[]): Promise<string | und
     console.warn(`Tests that need a real Postgres are skipped. ${installed.reason}`);
     return undefined;
   }
-  const postgres = await startPostgres();
+  // Each shard at work has a connection of its own, and tests make many.
+  const postgres = await startPostgres({ settings: { max_connections: "300" } });
   stops.push(() => postgres.stop());
   return postgres.url;
 }
