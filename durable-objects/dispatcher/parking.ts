@@ -27,9 +27,9 @@ export function park(window: ReadyWindow, permits: Permits): ReadyTask[] {
       for (const { bytes } of lane.tasks()) kept.bytes += bytes;
       if (kept.tasks <= MAX_WINDOW * KEPT && kept.bytes <= MAX_WINDOW_BYTES * KEPT) continue;
     }
-    const tasks = window.empty(lane);
-    lane.parked = tasks[0] && standInFor(tasks[0], permits);
-    parked.push(...tasks);
+    // Before they go: whoever hears of that finds what the lane waits with from now on.
+    lane.parked = lane.first && standInFor(lane.first, permits);
+    parked.push(...window.empty(lane));
   }
   return parked;
 }

@@ -100,3 +100,13 @@ test("nobody is cancelled for a parked task before it has been fetched: it may b
   expect(world.schedule().evictions).toEqual([]);
   expect(world.backlog.demand(() => true)).toMatchObject([row]);
 });
+
+test("tasks that wait for slots are wanted for as before when they wait in the queue", () => {
+  const world = new Scheduling([{ key: "input.k" }], [], { slots: 2 });
+  const session = world.connect("one", { slots: 1 });
+  const demand = world.turns.countSlots(true);
+  for (let k = 0; k < 30; k++) world.arrive({ input: { k }, bytes: MAX_WINDOW_BYTES / 20 });
+  const { parked } = world.schedule();
+  expect(parked.length).toBeGreaterThan(0);
+  expect(demand?.of(session, 9)).toEqual({ slots: 60, least: 2 });
+});
