@@ -3,14 +3,6 @@ import type { Mutant } from "./mutants.ts";
 
 export const SHARD_MUTANTS: readonly Mutant[] = [
   {
-    name: "a commit hands out another shard's tasks",
-    file: "durable-objects/shard-admission.ts",
-    from: "if (!isReadyAtStart(run) || run.sh !== undefined) continue;",
-    to: "if (!isReadyAtStart(run)) continue;",
-    foundBy: ["a run is one shard's for its whole life"],
-    theme: "limits",
-  },
-  {
     name: "neither a shard nor the clock tells another that it has something to do",
     file: "durable-objects/shard-landing.ts",
     from: "if (reply.touched) this.#peers.nudge(reply.touched);",
