@@ -91,7 +91,8 @@ export class ShardBorrowing {
       const owed = Math.max(0, loan.held - granted) + returns.claims(loan.id);
       for (let index = 0; index < Math.min(owed, MAX_LOAN_ASK); index++) waiting.push(0);
     }
-    for (const lane of turns.lineFor(loan.id)) {
+    // What is lent for the first of them must be enough for whose turn is first: nobody overtakes.
+    for (const lane of turns.orderFor(loan.id)) {
       for (const task of lane.length > 0 ? lane.tasks() : [lane.next]) {
         if (waiting.length >= MAX_LOAN_ASK) break;
         const own = task?.needs.needs.find(({ id }) => id === loan.id);

@@ -223,6 +223,13 @@ export class Turns {
     return [...(this.#blocked.get(id)?.lanes() ?? [])].filter(({ next }) => next !== undefined);
   }
 
+  /** Likewise, in the order in which they get their turn. */
+  orderFor(id: string): Lane[] {
+    return this.lineFor(id).toSorted(
+      (a, b) => Number(comesBefore(b, a)) - Number(comesBefore(a, b)),
+    );
+  }
+
   /** Lanes that wait for the same as this one, and come before it. */
   aheadOf(lane: Lane): Lane[] {
     if (lane.blockedOn === undefined) return [];

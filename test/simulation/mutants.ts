@@ -3,17 +3,24 @@
  * simulation that doesn't notice is worth nothing: each of these must be found by its check, within
  * a few seeds. A place that is no longer in its file is an error, so that none is lost unnoticed.
  */
+
 import type { Rewrite } from "./postgres.ts";
+import { SHARD_MUTANTS } from "./shard-mutants.ts";
 import type { ThemeName } from "./themes.ts";
 
-export interface Mutant {
-  /** What is wrong with it. */
-  name: string;
+export interface Edit {
   /** From the root of the project. */
   file: string;
   /** Stands in the file exactly once. */
   from: string;
   to: string;
+}
+
+export interface Mutant extends Edit {
+  /** What is wrong with it. */
+  name: string;
+  /** Another place that has to be changed with it. */
+  also?: Edit;
   /** Names of checks of which one at least must find it. */
   foundBy: string[];
   /** The kind of bad day that finds it soonest. */
@@ -49,7 +56,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a call is answered before its commit has landed",
-    file: "durable-objects/dispatcher-shard.ts",
+    file: "durable-objects/shard-calls.ts",
     from: `      refused: (error) => answer({ kind: "refused", message: errorFields(error).error }),
     });`,
     to: `      refused: (error) => answer({ kind: "refused", message: errorFields(error).error }),
@@ -144,9 +151,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the connection to the database stays open",
     file: "durable-objects/dispatcher-shard.ts",
-    from: `if (!this.#commits.isIdle) return;
-    this.#database.closeAll();`,
-    to: "if (!this.#commits.isIdle) return;",
+    from: `this.#database.closeAll();
+    this.#commits.rest();`,
+    to: "this.#commits.rest();",
     foundBy: ["idle costs nothing"],
     theme: "calm",
   },
@@ -253,25 +260,30 @@ export const MUTANTS: readonly Mutant[] = [
     to: "'infinity'::timestamptz",
     foundBy: ["every accepted run ends"],
   },
+  ...SHARD_MUTANTS,
 ];
 
-/** Applies a mutant; `checkApplied` throws when its file was never read. */
+/** Applies a mutant; `checkApplied` throws when a file of it was never read. */
 export function rewriterOf(mutant: Mutant | undefined): {
   rewrite: Rewrite;
   checkApplied: () => void;
 } {
-  let isApplied = mutant === undefined;
+  const edits = [mutant, mutant?.also].filter((edit) => edit !== undefined);
+  const applied = new Set<Edit>();
   return {
     rewrite: (path, source) => {
-      if (mutant === undefined || path !== mutant.file) return source;
-      if (source.split(mutant.from).length !== 2) {
-        throw new Error(`${path} does not have exactly once: ${mutant.from}`);
+      const edit = edits.find(({ file }) => file === path);
+      if (edit === undefined) return source;
+      if (source.split(edit.from).length !== 2) {
+        throw new Error(`${path} does not have exactly once: ${edit.from}`);
       }
-      isApplied = true;
-      return source.replace(mutant.from, () => mutant.to);
+      applied.add(edit);
+      return source.replace(edit.from, () => edit.to);
     },
     checkApplied: () => {
-      if (!isApplied) throw new Error(`${mutant?.file} was never read`);
+      for (const edit of edits) {
+        if (!applied.has(edit)) throw new Error(`${edit.file} was never read`);
+      }
     },
   };
 }
