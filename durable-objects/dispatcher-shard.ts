@@ -12,8 +12,7 @@ import { ShardDatabase } from "../database/shard-database.ts";
 import { type MessageBindings, messageQueueOf } from "../messages/choice.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
-import type { LimitKeyState, WaitReason } from "../protocol/limit-bodies.ts";
-import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
+import type { WaitReason } from "../protocol/limit-bodies.ts";
 import { runIdOf } from "../protocol/ids.ts";
 import type { ShardMap } from "../protocol/shard-map.ts";
 import { PING, PONG, type TaskFrame } from "../protocol/session.ts";
@@ -22,7 +21,7 @@ import { createLogger, errorFields } from "../telemetry/log.ts";
 import { IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
-import { explain, explainAttempt, explainLane, keysOf } from "./dispatcher/explain.ts";
+import type { HeldHere, KeyUse, LimitKeyPart, UseQuestion } from "./dispatcher/limit-uses.ts";
 import type { OwnWorkerExports, OwnWorkerFrame } from "./own-worker.ts";
 import type {
   BorrowCall,
@@ -32,6 +31,7 @@ import type {
   PeerAnswer,
   PeerHeader,
 } from "./dispatcher/loan-messages.ts";
+import type { CountId } from "./dispatcher/permits.ts";
 import { parseShardName } from "./dispatcher/shard-name.ts";
 import { nextAlarm } from "./dispatcher/timers.ts";
 import type { StartCall } from "./dispatcher/transitions.ts";
@@ -48,6 +48,7 @@ import { ShardLoans } from "./shard-loans.ts";
 import { type PeerBindings, peersWithin, ShardPeers } from "./shard-peers.ts";
 import { ShardSessions } from "./shard-sessions.ts";
 import { ShardState } from "./shard-state.ts";
+import { ShardWhy } from "./shard-why.ts";
 
 /** While it works on deadlines, the alarm is set this far ahead, should it not come to its end. */
 const ALARM_MARGIN_MS = 10_000;
@@ -67,6 +68,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #closing: ShardClosing;
   #forwards: ShardForwards;
   #calls: ShardCalls;
+  #why: ShardWhy;
   #alarm: ShardAlarm;
 
   constructor(context: DurableObjectState, env: ShardEnvironment) {
@@ -116,6 +118,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       messages: messageQueueOf(env, this.#database),
     });
     this.#calls = new ShardCalls(this.#state, this.#commits);
+    this.#why = new ShardWhy(this.#state, this.#peers, () => this.#commits.isRecovered());
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     void context.blockConcurrencyWhile(() => this.#alarm.restore());
   }
@@ -156,26 +159,19 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     };
   }
 
-  /** How a limit is used here now: its keys with most waiting first, at most 100. */
-  limitState(name: string): { keys: LimitKeyState[]; hasMoreKeys: boolean } {
-    const keys = keysOf(name, this.#state, Date.now());
-    return { keys: keys.slice(0, MAX_LIMIT_KEYS), hasMoreKeys: keys.length > MAX_LIMIT_KEYS };
+  /** How a limit is used here now: its keys with most waiting first, at most 100; of all or of some. */
+  limitState(name: string, only?: string[]): { keys: LimitKeyPart[]; hasMoreKeys: boolean } {
+    return this.#why.limitState(name, only);
   }
 
   /** Why a task that came to this lane now would not run. Undefined: nothing is known of the lane. */
-  whyLane(lane: LaneRow): WaitReason | undefined {
-    return explainLane(lane, this.#state, Date.now());
+  whyLane(lane: LaneRow): Promise<WaitReason | undefined> {
+    return this.#why.whyLane(lane);
   }
 
   /** Why each of these tasks is not running; undefined: it is not in this shard's memory. */
-  why(tasks: readonly string[]): (WaitReason | undefined)[] {
-    const now = Date.now();
-    return tasks.map((task) => {
-      const lease = this.#state.leases.ofTask(task);
-      return lease === undefined
-        ? explain(task, this.#state, now)
-        : explainAttempt(lease, this.#state, now);
-    });
+  why(tasks: readonly string[]): Promise<(WaitReason | undefined)[]> {
+    return this.#why.why(tasks);
   }
 
   /** Lets a worker take no tasks, or tasks again. False: there is no such session. */
@@ -220,6 +216,16 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** Another shard has been told what became of attempts that were handed out here. */
   hearReports(reports: ForwardedReport[]): Promise<Verdict[]> {
     return this.#forwards.hear(reports);
+  }
+
+  /** Another shard explains why a task waits for limits that are counted here. */
+  hearUses(from: number, questions: UseQuestion[]): (KeyUse | undefined)[] {
+    return this.#why.hearUses(from, questions);
+  }
+
+  /** Another shard explains who holds limits. */
+  hearHeld(ids: CountId[]): HeldHere[] {
+    return this.#why.hearHeld(ids);
   }
 
   hearLend(call: LendCall): PeerAnswer<object> {

@@ -8,9 +8,10 @@ import { shardName } from "./dispatcher/shard-name.ts";
 import type { ForwardPeer } from "./shard-forwards.ts";
 import type { LoanPeer } from "./shard-loan-calls.ts";
 import type { ShardState } from "./shard-state.ts";
+import type { WhyPeer } from "./shard-why.ts";
 
 /** What one shard calls another for. */
-export interface Peer extends LoanPeer, ForwardPeer {
+export interface Peer extends LoanPeer, ForwardPeer, WhyPeer {
   nudge(): Promise<void>;
   heedShards(map: ShardMap): Promise<void>;
 }

@@ -5,7 +5,8 @@
 import type { ReadyTask } from "./dispatcher/lane.ts";
 import { boundOf, type Need } from "./dispatcher/needs.ts";
 import type { Holder } from "./dispatcher/permits.ts";
-import { type Eviction, runOfHolder } from "./dispatcher/scheduler.ts";
+import { runOfHolder } from "./dispatcher/holders.ts";
+import type { Eviction } from "./dispatcher/scheduler.ts";
 import { errorOf } from "./dispatcher/task-errors.ts";
 import type { ShardState } from "./shard-state.ts";
 

@@ -144,9 +144,16 @@ export type WaitReason =
       kind: "concurrency";
       limit: string;
       key: string;
+      /** At all shards. */
       held: number;
       bound: number;
+      /** At most 20 of them. */
       holders: LimitHolder[];
+      /** Of `held`, those lent to other shards that did not say whose they are. */
+      heldElsewhere?: number;
+      /** None is given before: until then nobody knows who holds what. */
+      closedUntil?: string;
+      doubt?: CountDoubt;
       line: LinePosition;
     }
   | {
@@ -157,6 +164,7 @@ export type WaitReason =
       /** When there will be enough, if nothing else takes it. */
       availableAt: string;
       isPaused: boolean;
+      doubt?: CountDoubt;
       line: LinePosition;
     }
   /** Nobody who is connected has the action, or none of them the labels, versions or slots. */
@@ -170,12 +178,18 @@ export type WaitReason =
   /** It is ready, and on its way to the shard that gives it to a worker. */
   | { kind: "arriving" };
 
+/**
+ * Why what is said of a limit is the least that is known. `unreached`: the shard that counts it could not be asked.
+ * `gathering`: that one asks all others what they hold, and gives nothing until they have said so.
+ */
+export type CountDoubt = "unreached" | "gathering";
+
 /** An event or a moment that a task still waits for. */
 export type OpenCondition = { event: string; if: string } | { until: string };
 
 /** What an attempt has not got yet that it needs to go on. */
 export type ReturnNeed =
-  | { of: "limit"; limit: string; key: string; held: number; bound: number }
+  | { of: "limit"; limit: string; key: string; held: number; bound: number; doubt?: CountDoubt }
   /** Of its own worker. */
   | { of: "slots" }
   | { of: "connection" }

@@ -100,12 +100,15 @@ export class Borrowing {
     return until > now && loan.units + 1e-9 >= units ? now : undefined;
   }
 
-  /** Whether its owner has said that it is full, to one who would rather be cancelled than wait. Once. */
-  takeFull(id: CountId): boolean {
+  /** Whether its owner has said that it is full, to one who would rather be cancelled than wait. */
+  isFull(id: CountId): boolean {
+    return this.#loans.get(id)?.isFull === true;
+  }
+
+  /** That was said to one of those who wait, and is not said again to the next. */
+  heedFull(id: CountId): void {
     const loan = this.#loans.get(id);
-    const isFull = loan?.isFull === true;
     if (loan) loan.isFull = false;
-    return isFull;
   }
 
   spend(id: CountId, units: number, now: number): void {

@@ -1,43 +1,48 @@
 /**
- * Why a task in the window is not running, and how a limit is used: read from the scheduler's own state,
- * never guessed.
+ * Why a task in the window is not running: read from the scheduler's own state, never guessed. What other shards
+ * know of a limit that it waits for is added to it (`limit-uses.ts`).
  */
 import type { LaneRow } from "../../database/rows.ts";
-import type {
-  LimitHolder,
-  LimitKeyState,
-  LinePosition,
-  ReturnNeed,
-  WaitReason,
-} from "../../protocol/limit-bodies.ts";
+import type { LinePosition, ReturnNeed, WaitReason } from "../../protocol/limit-bodies.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
 import type { Lease } from "./leases.ts";
+import { heldHere, type UseQuestion } from "./limit-uses.ts";
 import { boundOf, type Need } from "./needs.ts";
-import { type CountId, type Holder, partsOf } from "./permits.ts";
+import type { Obstacle } from "./obstacles.ts";
+import { partsOf } from "./permits.ts";
 import type { ReturnObstacle } from "./returns.ts";
 import { suits } from "./roster.ts";
-import { holderOf, runOfHolder, type SchedulerParts } from "./scheduler.ts";
+import { holderOf, obstacleOfNeed, type SchedulerParts } from "./scheduler.ts";
 
-/** Holders that one answer names. */
-const MAX_HOLDERS = 20;
+/** As far as is known here. */
+export interface Explained {
+  reason: WaitReason;
+  /** The limit that it names. */
+  need?: UseQuestion;
+}
 
 /** Undefined: the task is not in the window. */
-export function explain(task: string, parts: SchedulerParts, now: number): WaitReason | undefined {
+export function explain(task: string, parts: SchedulerParts, now: number): Explained | undefined {
   const lane = parts.window.laneOf(task);
   if (lane === undefined) return undefined;
   const found = [...lane.tasks()].find(({ id }) => id === task);
   if (found === undefined) return undefined;
   const line = positionOf(task, lane, parts);
-  return ofLimits(found, line, parts, now) ?? ofWorkers(found, line, parts) ?? { kind: "next" };
+  const ofLimit = ofLimits(found, lane, line, parts, now);
+  return ofLimit ?? { reason: ofWorkers(found, line, parts) ?? { kind: "next" } };
 }
 
 /** What a worker that has a task is at. */
-export function explainAttempt(lease: Lease, parts: SchedulerParts, now: number): WaitReason {
+export function explainAttempt(lease: Lease, parts: SchedulerParts, now: number): Explained {
   const worker = parts.roster.find(lease.session)?.worker ?? null;
   const of = { worker, since: new Date(lease.sentAt).toISOString() };
-  if (lease.leftMs === undefined) return { kind: "running", ...of };
-  if (!parts.returns.has(lease)) return { kind: "children", ...of };
-  return { kind: "returning", ...of, needs: needOf(parts.returns.obstacleOf(lease, parts, now)) };
+  if (lease.leftMs === undefined) return { reason: { kind: "running", ...of } };
+  if (!parts.returns.has(lease)) return { reason: { kind: "children", ...of } };
+  const obstacle = parts.returns.obstacleOf(lease, parts, now);
+  return {
+    reason: { kind: "returning", ...of, needs: needOf(obstacle) },
+    ...(obstacle?.on === "limit" && { need: { id: obstacle.id, units: 0 } }),
+  };
 }
 
 function needOf(obstacle: ReturnObstacle | undefined): ReturnNeed {
@@ -60,89 +65,63 @@ export function explainLane(
   row: LaneRow,
   parts: SchedulerParts,
   now: number,
-): WaitReason | undefined {
+): Explained | undefined {
   const lane = parts.window.find(row);
   const first = lane?.next;
   if (lane === undefined || first === undefined) return undefined;
   const length = lane.length + 1;
   const line = { position: length, length, isExact: !lane.hasBacklog };
-  return ofLimits(first, line, parts, now) ?? ofWorkers(first, line, parts);
+  const ofLimit = ofLimits(first, lane, line, parts, now);
+  if (ofLimit !== undefined) return ofLimit;
+  const reason = ofWorkers(first, line, parts);
+  return reason && { reason };
 }
 
-/** The keys of a limit, those with most waiting first, that are held, have been taken from, or are waited for. */
-export function keysOf(limit: string, parts: SchedulerParts, now: number): LimitKeyState[] {
-  const { permits, returns, buckets, book, window } = parts;
-  const waiting = new Map<CountId, number>();
-  for (const id of returns.ids()) waiting.set(id, returns.claims(id));
-  const needs = new Map<CountId, Need>();
-  for (const lane of window.lanes()) {
-    for (const need of lane.next?.needs.needs ?? []) {
-      if (need.limit !== limit) continue;
-      needs.set(need.id, need);
-      if (lane.blockedOn === need.id)
-        waiting.set(need.id, (waiting.get(need.id) ?? 0) + lane.length);
-    }
-  }
-  const ids = new Set(
-    [...permits.ids(), ...returns.ids(), ...buckets.ids(), ...needs.keys()].filter(
-      (id) => partsOf(id).limit === limit,
-    ),
-  );
-  const states = [...ids].map((id) => {
-    const { key } = partsOf(id);
-    const need = needs.get(id);
-    const bound = need === undefined ? book.boundOf(limit, key) : boundOf(need, book);
-    const bucket = buckets.find(id);
-    const { concurrency, rate } = bound ?? {};
-    return {
-      key,
-      waiting: waiting.get(id) ?? 0,
-      ...(concurrency !== undefined && {
-        held: permits.count(id),
-        limit: concurrency,
-        holders: holdersOf(id, parts),
-      }),
-      ...(rate !== undefined && { available: buckets.available(id, rate, now) }),
-      ...(bucket !== undefined &&
-        bucket.pausedUntil > now && { pausedUntil: new Date(bucket.pausedUntil).toISOString() }),
-    };
-  });
-  return states.toSorted(
-    (a, b) => b.waiting - a.waiting || (b.held ?? 0) - (a.held ?? 0) || (a.key < b.key ? -1 : 1),
-  );
-}
-
-/** The first of its limits that has nothing for it. */
+/** The first of its limits that it can't have now, by what the scheduler itself asks. */
 function ofLimits(
   task: ReadyTask,
+  lane: Lane,
   line: LinePosition,
   parts: SchedulerParts,
   now: number,
-): WaitReason | undefined {
-  const { permits, returns, buckets, book, turns } = parts;
-  const lane = parts.window.laneOf(task.id);
+): Explained | undefined {
   for (const need of task.needs.needs) {
-    const { concurrency, rate } = boundOf(need, book) ?? {};
-    if (permits.has(need.id, holderOf(need, task))) continue;
-    const { limit, key, units } = need;
-    const isInLine =
-      lane !== undefined && (lane.blockedOn === need.id || turns.isWaitedFor(need.id, lane));
-    if (
-      concurrency !== undefined &&
-      (permits.count(need.id) + returns.claims(need.id) >= concurrency || isInLine)
-    ) {
-      const held = permits.count(need.id);
-      const holders = holdersOf(need.id, parts);
-      return { kind: "concurrency", limit, key, held, bound: concurrency, holders, line };
-    }
-    if (rate === undefined) continue;
-    const at = buckets.availableAt(need.id, rate, units, now);
-    if (at <= now && !isInLine) continue;
-    const isPaused = (buckets.find(need.id)?.pausedUntil ?? 0) > now;
-    const availableAt = new Date(Math.max(at, now)).toISOString();
-    return { kind: "rate", limit, key, units, availableAt, isPaused, line };
+    const obstacle =
+      obstacleOfNeed(need, task, lane, parts, now) ?? behindOthers(need, task, lane, parts);
+    if (obstacle !== undefined) return ofLimit(obstacle, line, parts, now);
   }
   return undefined;
+}
+
+/** There would be enough for it; its lane waits for more of it than that. */
+function behindOthers(
+  need: Need,
+  task: ReadyTask,
+  lane: Lane,
+  { permits, book }: SchedulerParts,
+): Obstacle | undefined {
+  const bound = boundOf(need, book);
+  if (bound === undefined || lane.blockedOn !== need.id) return undefined;
+  if (permits.has(need.id, holderOf(need, task))) return undefined;
+  return { need, of: bound.concurrency === undefined ? "rate" : "concurrency", isFull: false };
+}
+
+/** What is known of it here. */
+function ofLimit(
+  { need, of, at = 0 }: Obstacle,
+  line: LinePosition,
+  parts: SchedulerParts,
+  now: number,
+): Explained {
+  const { limit, key, units, id } = need;
+  if (of === "concurrency") {
+    const { count: held, holders } = heldHere(id, parts);
+    const bound = boundOf(need, parts.book)?.concurrency ?? 0;
+    return { reason: { kind: of, limit, key, held, bound, holders, line }, need };
+  }
+  const isPaused = (parts.borrowing.find(id)?.record.pausedUntil ?? 0) > now;
+  const availableAt = new Date(Math.max(at, now)).toISOString();
+  return { reason: { kind: of, limit, key, units, availableAt, isPaused, line }, need };
 }
 
 function ofWorkers(
@@ -200,16 +179,4 @@ function positionOf(task: string, lane: Lane, { turns }: SchedulerParts): LinePo
     length: others.reduce((sum, { length }) => sum + length, line.length),
     isExact: false,
   };
-}
-
-function holdersOf(id: CountId, { permits }: SchedulerParts): LimitHolder[] {
-  return [...permits.holdersOf(id)].slice(0, MAX_HOLDERS).map(shown);
-}
-
-function shown(holder: Holder): LimitHolder {
-  const run = runOfHolder(holder);
-  const [task, attempt] = holder.split("/");
-  return attempt === undefined || task === undefined
-    ? { run }
-    : { run, task, attempt: Number(attempt) };
 }

@@ -1,19 +1,37 @@
 /**
  * What of a limit stands in a task's way: of one that is counted here, its bound; of one that another shard
- * counts, what that one has lent.
+ * counts, what that one has lent. To ask changes nothing; whoever decides says with `askForMissing` that it waits.
  */
 import type { Bound } from "../../protocol/limit-bodies.ts";
-import { LEASE_SLACK_MS } from "./limits.ts";
+import type { Borrowing } from "./borrowing.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
+import type { Lending } from "./lending.ts";
+import { LEASE_SLACK_MS } from "./limits.ts";
 import type { Need } from "./needs.ts";
 import type { SchedulerParts } from "./scheduler.ts";
 
 export interface Obstacle {
   need: Need;
+  /** Which of its bounds leaves nothing. */
+  of: keyof Bound;
   /** When it will stand in the way no longer, if that is known. */
   at?: number;
   /** Whether others have all that there is, or come first: not just that it is not known here. */
   isFull: boolean;
+  missing?: Missing;
+}
+
+/** What other shards have to say first: what they hold, or that they lend more, for so long. */
+export type Missing = { of: "counts" } | { of: "loan"; need: Need; needMs: number };
+
+/** Has it be asked for, if there is something. */
+export function askForMissing(
+  missing: Missing | undefined,
+  { borrowing, lending }: { borrowing: Borrowing; lending: Lending },
+  now: number,
+): void {
+  if (missing?.of === "counts") lending.isWanted = true;
+  else if (missing?.of === "loan") borrowing.want(missing.need, missing.needMs, now);
 }
 
 /** Of a limit that this shard counts, for somebody who holds none of it. */
@@ -24,21 +42,19 @@ export function obstacleHere(
   { permits, returns, buckets, turns, lending }: SchedulerParts,
   now: number,
 ): Obstacle | undefined {
+  const of = concurrency === undefined ? "rate" : "concurrency";
   if ((concurrency ?? rate) !== undefined) {
-    if (permits.closedUntil > now) return { need, at: permits.closedUntil, isFull: false };
-    if (lending.isClosed) {
-      lending.isWanted = true;
-      return { need, isFull: false };
-    }
+    if (permits.closedUntil > now) return { need, of, at: permits.closedUntil, isFull: false };
+    if (lending.isClosed) return { need, of, isFull: false, missing: { of: "counts" } };
   }
   if (concurrency !== undefined) {
     const isFull = permits.count(need.id) + returns.claims(need.id) >= concurrency;
-    if (isFull || turns.isWaitedFor(need.id, lane)) return { need, isFull: true };
+    if (isFull || turns.isWaitedFor(need.id, lane)) return { need, of, isFull: true };
   }
   if (rate !== undefined) {
     const at = buckets.availableAt(need.id, rate, need.units, now);
     if (at > now || turns.isWaitedFor(need.id, lane)) {
-      return { need, at: Math.max(at, now), isFull: false };
+      return { need, of: "rate", at: Math.max(at, now), isFull: false };
     }
   }
   return undefined;
@@ -53,23 +69,22 @@ export function obstacleElsewhere(
   now: number,
 ): Obstacle | undefined {
   const needMs = task.timeoutMs + LEASE_SLACK_MS;
+  const missing = { of: "loan" as const, need, needMs };
   if (concurrency !== undefined) {
     const held = permits.count(need.id);
     const count = isHolding ? held : held + returns.claims(need.id) + 1;
     if (!borrowing.covers(need.id, count, needMs, now)) {
-      borrowing.want(need, needMs, now);
-      return { need, isFull: borrowing.takeFull(need.id) };
+      return { need, of: "concurrency", isFull: borrowing.isFull(need.id), missing };
     }
   }
   if (isHolding) return undefined;
   if (rate !== undefined) {
     const at = borrowing.availableAt(need.id, need.units, now);
     if (at === undefined || at > now) {
-      borrowing.want(need, needMs, now);
-      return { need, ...(at !== undefined && { at }), isFull: false };
+      return { need, of: "rate", ...(at !== undefined && { at }), isFull: false, missing };
     }
   }
   // Nobody overtakes those who have asked before.
-  if (turns.isWaitedFor(need.id, lane)) return { need, isFull: false };
-  return undefined;
+  if (!turns.isWaitedFor(need.id, lane)) return undefined;
+  return { need, of: concurrency === undefined ? "rate" : "concurrency", isFull: false };
 }

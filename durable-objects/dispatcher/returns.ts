@@ -8,7 +8,8 @@ import { type HeldPermit, type Lease, type LeaseKey, leaseKey } from "./leases.t
 import type { Lending } from "./lending.ts";
 import { LEASE_SLACK_MS } from "./limits.ts";
 import type { LimitBook } from "./limit-book.ts";
-import { boundOf } from "./needs.ts";
+import { boundOf, type Need } from "./needs.ts";
+import { askForMissing, type Missing } from "./obstacles.ts";
 import type { Ownership } from "./ownership.ts";
 import type { CountId, Permits } from "./permits.ts";
 import type { Roster } from "./roster.ts";
@@ -24,7 +25,7 @@ export interface ReturnParts {
 
 /** What stands in the way of one. `recovery`: it is not known yet what is free. */
 export type ReturnObstacle =
-  | { on: "limit"; id: CountId; held: number; bound: number }
+  | { on: "limit"; id: CountId; held: number; bound: number; missing?: Missing }
   | { on: "slots" }
   | { on: "connection" }
   | { on: "recovery" };
@@ -113,6 +114,8 @@ export class Returns {
       if (obstacle === undefined) {
         this.#take(lease, parts, now);
         granted.push(lease);
+      } else if (obstacle.on === "limit") {
+        askForMissing(obstacle.missing, parts, now);
       }
       return obstacle;
     };
@@ -137,7 +140,7 @@ export class Returns {
     return granted;
   }
 
-  /** The first thing that it can't have now. */
+  /** The first thing that it can't have now. To ask changes nothing. */
   obstacleOf(lease: Lease, parts: ReturnParts, now: number): ReturnObstacle | undefined {
     const { roster, permits, book } = parts;
     const session = roster.find(lease.session);
@@ -153,29 +156,17 @@ export class Returns {
       if (bound === undefined) continue;
       const held = permits.count(need.id);
       const before = held + this.#countBefore(lease, need.id);
+      const obstacle = { on: "limit" as const, id: need.id, held, bound };
       if (!parts.ownership.isOwn(need.id)) {
-        if (this.#isLent(lease, need, before + 1, parts, now)) continue;
-      } else if (parts.lending.isClosed) {
-        parts.lending.isWanted = true;
-        return { on: "recovery" };
-      } else if (before < bound) continue;
-      return { on: "limit", id: need.id, held, bound };
+        // The shard that counts it must have lent so much of it, for as long as the attempt has left.
+        const needMs = (lease.leftMs ?? 0) + LEASE_SLACK_MS;
+        if (parts.borrowing.covers(need.id, before + 1, needMs, now)) continue;
+        return { ...obstacle, missing: { of: "loan", need: wantOf(need), needMs } };
+      }
+      if (parts.lending.isClosed) return { ...obstacle, missing: { of: "counts" } };
+      if (before >= bound) return obstacle;
     }
     return undefined;
-  }
-
-  /** Whether the shard that counts it has lent so much of it, for as long as the attempt has left. */
-  #isLent(
-    { leftMs = 0 }: Lease,
-    permit: HeldPermit,
-    count: number,
-    { borrowing }: ReturnParts,
-    now: number,
-  ): boolean {
-    const needMs = leftMs + LEASE_SLACK_MS;
-    if (borrowing.covers(permit.id, count, needMs, now)) return true;
-    borrowing.want({ ...permit, isOfRun: false, units: 0, strategy: "queue" }, needMs, now);
-    return false;
   }
 
   #take(lease: Lease, { roster, permits, borrowing }: ReturnParts, now: number): void {
@@ -205,6 +196,10 @@ export class Returns {
     }
     return slots;
   }
+}
+
+function wantOf(permit: HeldPermit): Need {
+  return { ...permit, isOfRun: false, units: 0, strategy: "queue" };
 }
 
 function addTo<Key>(sets: Map<Key, Set<Lease>>, key: Key, lease: Lease): void {

@@ -2,9 +2,9 @@
  * Decides which ready task goes to which session now. It takes all that a task needs in one step: slots
  * on a session that fits, every permit, every unit; or nothing. Sending is its caller's affair.
  */
-import { runIdOf } from "../../protocol/ids.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Buckets } from "./buckets.ts";
+import { runOfHolder } from "./holders.ts";
 import type { Lane, ReadyTask } from "./lane.ts";
 import { type Lease, leaseKey } from "./leases.ts";
 import type { Borrowing } from "./borrowing.ts";
@@ -12,7 +12,7 @@ import type { Lending } from "./lending.ts";
 import { LoanLane } from "./lent.ts";
 import type { LimitBook } from "./limit-book.ts";
 import { boundOf, laneOf, type Need } from "./needs.ts";
-import { type Obstacle, obstacleElsewhere, obstacleHere } from "./obstacles.ts";
+import { askForMissing, type Obstacle, obstacleElsewhere, obstacleHere } from "./obstacles.ts";
 import type { Ownership } from "./ownership.ts";
 import { park } from "./parking.ts";
 import type { CountId, Holder, Permits } from "./permits.ts";
@@ -115,7 +115,9 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     scheduled.placements.push({ task, session, lane, cost, ofRun });
     return turns.pay(lane, cost);
   }
-  const { need, isFull } = obstacle;
+  const { need, of, isFull, missing } = obstacle;
+  askForMissing(missing, parts, now);
+  if (of === "concurrency" && missing?.of === "loan") parts.borrowing.heedFull(need.id);
   if (need.strategy === "cancel-newest" && isFull) {
     if (lane.first === undefined) return bringIn(lane, parts);
     window.shift(lane);
@@ -156,6 +158,7 @@ function serveShard(
     lending.lend(lane, { permits: isCounted ? 1 : 0, units }, permits, now);
     return turns.pay(lane, cost);
   }
+  askForMissing(obstacle.missing, parts, now);
   if (obstacle.isFull && need.strategy === "cancel-newest") {
     lane.waiting = [];
     lane.lent.isFull = true;
@@ -205,18 +208,27 @@ function obstacleOf(
   now: number,
 ): Obstacle | undefined {
   for (const need of task.needs.needs) {
-    const bound = boundOf(need, parts.book);
-    if (bound === undefined) continue;
-    const isHolding = parts.permits.has(need.id, holderOf(need, task));
-    if (!parts.ownership.isOwn(need.id)) {
-      const obstacle = obstacleElsewhere(need, bound, { task, lane, isHolding }, parts, now);
-      if (obstacle !== undefined) return obstacle;
-    } else if (!isHolding) {
-      const obstacle = obstacleHere(need, bound, lane, parts, now);
-      if (obstacle !== undefined) return obstacle;
-    }
+    const obstacle = obstacleOfNeed(need, task, lane, parts, now);
+    if (obstacle !== undefined) return obstacle;
   }
   return undefined;
+}
+
+/** Whether the task can't have this now. */
+export function obstacleOfNeed(
+  need: Need,
+  task: ReadyTask,
+  lane: Lane,
+  parts: SchedulerParts,
+  now: number,
+): Obstacle | undefined {
+  const bound = boundOf(need, parts.book);
+  if (bound === undefined) return undefined;
+  const isHolding = parts.permits.has(need.id, holderOf(need, task));
+  if (!parts.ownership.isOwn(need.id)) {
+    return obstacleElsewhere(need, bound, { task, lane, isHolding }, parts, now);
+  }
+  return isHolding ? undefined : obstacleHere(need, bound, lane, parts, now);
 }
 
 /** What the run has taken of it. */
@@ -260,11 +272,6 @@ export function holderOf(
   task: Pick<ReadyTask, "id" | "run" | "attempt">,
 ): Holder {
   return isOfRun ? task.run : leaseKey({ task: task.id, attempt: task.attempt });
-}
-
-export function runOfHolder(holder: Holder): string {
-  const [task = holder] = holder.split("/");
-  return runIdOf(task);
 }
 
 function boundOfPermits(need: Need, { book }: SchedulerParts): number {

@@ -48,6 +48,8 @@ export function peerThrough({ random, trouble, later, isAlive, answer }: Network
     nudge: () => Promise.resolve(),
     heedShards: () => Promise.resolve(),
     hearReports: () => Promise.resolve([]),
+    hearUses: (from, questions) => call("hearUses", [from, questions]),
+    hearHeld: (ids) => call("hearHeld", [ids]),
     hearBorrow: (parameter) => call("hearBorrow", parameter),
     hearLend: (parameter) => call("hearLend", parameter),
     hearGather: (parameter) => call("hearGather", parameter),

@@ -10,6 +10,7 @@ import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
 
 import { ShardAttempts } from "../../durable-objects/shard-attempts.ts";
 import { ShardLoans } from "../../durable-objects/shard-loans.ts";
+import { ShardWhy } from "../../durable-objects/shard-why.ts";
 import { type Peer, ShardPeers } from "../../durable-objects/shard-peers.ts";
 import { ShardState } from "../../durable-objects/shard-state.ts";
 import type { LimitUse } from "../../protocol/limit-bodies.ts";
@@ -30,6 +31,7 @@ interface Shard {
   state: ShardState;
   attempts: ShardAttempts;
   loans: ShardLoans;
+  why: ShardWhy;
   isRecovered: boolean;
   epoch: number;
   /** Rises with every life: what was for an older one is lost. */
@@ -226,8 +228,10 @@ export class Shards {
       arm: (at) => void (shard.armedAt = Math.min(shard.armedAt, Math.max(at, this.now + 1))),
       isRecovered: () => shard.isRecovered,
     });
+    const why = new ShardWhy(state, peers, () => shard.isRecovered);
     const shard: Shard = {
       number,
+      why,
       disk,
       state,
       attempts,
@@ -342,8 +346,7 @@ export class Shards {
       answer: (method, parameter) => {
         const target = this.shards.get(to);
         if (target === undefined) return undefined;
-        const hear = target.loans as unknown as Record<string, (call: unknown) => unknown>;
-        const answer = hear[method]?.(parameter);
+        const answer = hearing(target, method, parameter);
         this.#trace(`${from.number} -> ${to} ${method}`, parameter, answer);
         return { answer };
       },
@@ -369,6 +372,14 @@ export class Shards {
       ...said.map((each) => (typeof each === "string" ? each : JSON.stringify(each))),
     );
   }
+}
+
+/** What a shard answers. */
+function hearing({ loans, why }: Shard, method: string, parameter: unknown): unknown {
+  if (method === "hearUses") return why.hearUses(...(parameter as Parameters<Peer["hearUses"]>));
+  if (method === "hearHeld") return why.hearHeld(...(parameter as Parameters<Peer["hearHeld"]>));
+  const hear = loans as unknown as Record<string, (call: unknown) => unknown>;
+  return hear[method]?.(parameter);
 }
 
 /** All that follows from an event without time passing. */

@@ -81,6 +81,33 @@ const SENTENCES: [WaitReason, string][] = [
     'It waits for its turn at limit "llm" with key "acme": 1 of 2 permits are held; it is number 3 of 10 in line.',
   ],
   [
+    { ...permits, held: 3, bound: 3, heldElsewhere: 2 },
+    'It waits for limit "llm" with key "acme": 3 of 3 permits are held, 2 of them at other shards, and one must be released, or the limit raised; it is number 3 of 10 in line.',
+  ],
+  [
+    { ...permits, held: 1, bound: 3, doubt: "unreached" },
+    'It waits for limit "llm" with key "acme": at least 1 of 3 permits are held, and the shard that counts them could not be asked now; it is number 3 of 10 in line.',
+  ],
+  [
+    { ...permits, held: 1, bound: 3, doubt: "gathering" },
+    'It waits for limit "llm" with key "acme": at least 1 of 3 permits are held, and none is given until all shards have said what they hold; it is number 3 of 10 in line.',
+  ],
+  [
+    { ...permits, held: 1, bound: 3, closedUntil: T },
+    `It waits for limit "llm" with key "acme": at least 1 of 3 permits are held, and none is given before ${T}, for until then others may be held of which nothing is known; it is number 3 of 10 in line.`,
+  ],
+  [
+    { ...units, units: 500, isPaused: false, doubt: "unreached" },
+    `It waits for 500 units of limit "tokens": there is enough at ${T} at the earliest, and the shard that counts them could not be asked now; it is number 3 of 10 in line.`,
+  ],
+  [
+    {
+      ...returning,
+      needs: { of: "limit", limit: "llm", key: "", held: 1, bound: 2, doubt: "unreached" },
+    },
+    `Worker "box" has had it since ${T}. Its handler has waited for runs that it had started, and goes on once it has limit "llm" again, of which at least 1 of 2 permits are held.`,
+  ],
+  [
     { ...units, units: 500, isPaused: false },
     `It waits for 500 units of limit "tokens": there is enough at ${T} if nothing else takes it; it is number 3 of 10 in line.`,
   ],

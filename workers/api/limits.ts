@@ -5,7 +5,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { deleteLimit, putLimit, readLimitUsers } from "../../database/functions.ts";
 import { listLimits, readLimit, toStoredLimit } from "../../database/read-limits.ts";
-import type { LimitKeyState } from "../../protocol/limit-bodies.ts";
+import type { LimitState } from "../../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS, MAX_STORED_LIMITS } from "../../protocol/limits.ts";
 import { shardNumbers } from "../../protocol/shard-map.ts";
 import { checkStoredLimit } from "../definitions/limit-checks.ts";
@@ -20,6 +20,7 @@ import {
   putLimitSchema,
   storedLimitSchema,
 } from "./limit-schemas.ts";
+import { mergeKeys } from "./limit-states.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 import { queryOf, readsOf } from "./tenant-data.ts";
@@ -114,16 +115,11 @@ export const limits = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const { tenant } = context.var;
     const stored = await readLimit(readsOf(context), tenant, name);
     if (stored === undefined) return refuseUnknown(name);
-    const [workflows, states] = await Promise.all([
+    const [workflows, used] = await Promise.all([
       readLimitUsers(queryOf(context), tenant, name),
-      askShards(context, (stub) => stub.limitState(name)),
+      readKeys(context, name),
     ]);
-    const keys = states.flatMap((state) => state.keys).toSorted(byWaiting);
-    const hasMoreKeys = keys.length > MAX_LIMIT_KEYS || states.some((state) => state.hasMoreKeys);
-    return context.json(
-      { ...stored, workflows, keys: keys.slice(0, MAX_LIMIT_KEYS), hasMoreKeys },
-      200,
-    );
+    return context.json({ ...stored, workflows, ...used }, 200);
   })
   .openapi(remove, async (context) => {
     const { name } = context.req.valid("param");
@@ -149,8 +145,23 @@ async function tellShards(
   );
 }
 
-function byWaiting(a: LimitKeyState, b: LimitKeyState): number {
-  return b.waiting - a.waiting || (a.key < b.key ? -1 : 1);
+/** Its keys over all shards. */
+async function readKeys(
+  context: Context<AppTypes>,
+  name: string,
+): Promise<Pick<LimitState, "keys" | "hasMoreKeys">> {
+  let states = await askShards(context, (stub) => stub.limitState(name));
+  let keys = mergeKeys(states.flatMap((state) => state.keys));
+  const isCut = states.some((state) => state.hasMoreKeys);
+  const hasMoreKeys = isCut || keys.length > MAX_LIMIT_KEYS;
+  keys = keys.slice(0, MAX_LIMIT_KEYS);
+  if (isCut && states.length > 1) {
+    // A shard that has named only some of its keys may not have named these.
+    const only = keys.map(({ key }) => key);
+    states = await askShards(context, (stub) => stub.limitState(name, only));
+    keys = mergeKeys(states.flatMap((state) => state.keys));
+  }
+  return { keys, hasMoreKeys };
 }
 
 function refuseUsed(name: string, workflows: readonly string[]): never {

@@ -13,7 +13,12 @@ const line = z
     description: "From 1, among those that wait for the same. Not exact: at least.",
   }) satisfies z.ZodType<bodies.LinePosition>;
 
-const counted = { limit: z.string(), key: z.string(), line };
+const doubt = z.enum(["unreached", "gathering"]).exactOptional().openapi({
+  description:
+    "What is said of the limit is the least that is known: the shard that counts it could not be asked, or asks others what they hold and gives nothing until they have said so.",
+});
+
+const counted = { limit: z.string(), key: z.string(), doubt, line };
 
 const returnNeed = z
   .discriminatedUnion("of", [
@@ -23,6 +28,7 @@ const returnNeed = z
       key: z.string(),
       held: z.int(),
       bound: z.int(),
+      doubt,
     }),
     z.object({ of: z.literal("slots") }),
     z.object({ of: z.literal("connection") }),
@@ -62,9 +68,15 @@ const waitReason = z
     z.object({
       kind: z.literal("concurrency"),
       ...counted,
-      held: z.int(),
+      held: z.int().openapi({ description: "At all shards." }),
       bound: z.int(),
       holders: z.array(limitHolderSchema),
+      heldElsewhere: z.int().exactOptional().openapi({
+        description: "Of `held`, those at other shards that did not say whose they are.",
+      }),
+      closedUntil: moment.exactOptional().openapi({
+        description: "None is given before: until then nobody knows who holds what.",
+      }),
     }),
     z.object({
       kind: z.literal("rate"),

@@ -3,6 +3,7 @@
  * about it where something can be done. Says nothing that the reason does not. Pure.
  */
 import type {
+  CountDoubt,
   OpenCondition,
   LinePosition,
   ReturnNeed,
@@ -81,7 +82,7 @@ function awaited(condition: OpenCondition): string {
 function ofReturn(needs: ReturnNeed): string {
   switch (needs.of) {
     case "limit":
-      return `once it has ${limitName(needs.limit, needs.key)} again, of which ${needs.held} of ${needs.bound} permits are held`;
+      return `once it has ${limitName(needs.limit, needs.key)} again, of which ${permitsHeld(needs)} are held`;
     case "slots":
       return "once its worker has room for it again";
     case "connection":
@@ -96,11 +97,21 @@ function ofConcurrency({
   key,
   held,
   bound,
+  heldElsewhere = 0,
+  closedUntil,
+  doubt,
   line,
 }: Extract<WaitReason, { kind: "concurrency" }>): string {
   const which = limitName(limit, key);
   const where = place(line);
-  const permits = `${held} of ${bound} permits are held`;
+  const elsewhere = heldElsewhere > 0 ? `, ${heldElsewhere} of them at other shards` : "";
+  const isUnknown = doubt !== undefined || closedUntil !== undefined;
+  const permits = `${isUnknown ? "at least " : ""}${held} of ${bound} permits are held${elsewhere}`;
+  if (doubt !== undefined)
+    return `It waits for ${which}: ${permits}, and ${DOUBTS[doubt]}; ${where}.`;
+  if (closedUntil !== undefined) {
+    return `It waits for ${which}: ${permits}, and none is given before ${closedUntil}, for until then others may be held of which nothing is known; ${where}.`;
+  }
   if (held < bound) return `It waits for its turn at ${which}: ${permits}; ${where}.`;
   const until =
     held === bound
@@ -115,11 +126,26 @@ function ofRate({
   units,
   availableAt,
   isPaused,
+  doubt,
   line,
 }: Extract<WaitReason, { kind: "rate" }>): string {
   const what = `${units} ${units === 1 ? "unit" : "units"} of ${limitName(limit, key)}`;
   const paused = isPaused ? ", which a worker has paused because it met the real limit" : "";
+  if (doubt !== undefined) {
+    return `It waits for ${what}${paused}: there is enough at ${availableAt} at the earliest, and ${DOUBTS[doubt]}; ${place(line)}.`;
+  }
   return `It waits for ${what}${paused}: there is enough at ${availableAt} if nothing else takes it; ${place(line)}.`;
+}
+
+/** What comes after the least that is known. */
+const DOUBTS: Record<CountDoubt, string> = {
+  unreached: "the shard that counts them could not be asked now",
+  gathering: "none is given until all shards have said what they hold",
+};
+
+/** Of an attempt that wants to go on. */
+function permitsHeld({ held, bound, doubt }: Extract<ReturnNeed, { of: "limit" }>): string {
+  return `${doubt === undefined ? "" : "at least "}${held} of ${bound} permits`;
 }
 
 function limitName(limit: string, key: string): string {
