@@ -4,15 +4,18 @@
  */
 import { ONE_STEP, THREE_STEPS } from "./workflows.ts";
 
-export interface ThroughputScenario {
-  kind: "throughput";
-  name: string;
-  unit: "runs/s" | "chains/s";
+export interface LoadShape {
   workflow: string;
   steps: number;
   /** Runs started by one API call. */
   runsPerCall: number;
   callsInFlight: number;
+}
+
+export interface ThroughputScenario extends LoadShape {
+  kind: "throughput";
+  name: string;
+  unit: "runs/s" | "chains/s";
   mark: Mark;
 }
 
