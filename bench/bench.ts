@@ -22,6 +22,7 @@ import {
   type Scenario,
   SCENARIOS,
 } from "./scenarios.ts";
+import { measureShards } from "./shards.ts";
 import { measureThroughput } from "./throughput.ts";
 
 const HELP = `Measures Skein on this machine, beside the raw SQL of the same commits.
@@ -29,7 +30,7 @@ const HELP = `Measures Skein on this machine, beside the raw SQL of the same com
   npm run bench -- [options]
 
 Options
-  --quick         shorter and fewer repetitions, on Postgres only: within a minute
+  --quick         shorter and fewer repetitions, on Postgres only: a minute or so
   --only NAME     only this one; may be repeated: ${SCENARIOS.map(({ name }) => name).join(", ")}
   --pglite        also on PGlite (the default, but not with --quick)
   --no-pglite     not on PGlite
@@ -145,6 +146,8 @@ function measure(rig: Rig, raw: RawSql, scenario: Scenario, effort: Effort): Pro
       return measureFairness(rig, scenario, effort);
     case "events":
       return measureEvents(rig, scenario, effort);
+    case "shards":
+      return measureShards(rig, scenario, effort);
   }
 }
 

@@ -9,7 +9,7 @@ import { descendantsOf } from "../local/process-tree.ts";
 export interface Watched {
   name: string;
   pid: number;
-  /** Also all below it, as Postgres has a process for each connection. */
+  /** Also all below it, ended ones too, as Postgres has a process for each connection. */
   hasChildren?: boolean;
 }
 
@@ -22,7 +22,9 @@ export function readCpuTimes(watched: readonly Watched[]): CpuTimes {
   const times: CpuTimes = new Map();
   for (const { name, pid, hasChildren = false } of watched) {
     const pids = hasChildren ? [pid, ...descendantsOf(pid)] : [pid];
-    const ticks = pids.map(ticksOf).reduce((total, count) => total + count, 0);
+    const ticks = pids
+      .map((each) => ticksOf(each, hasChildren))
+      .reduce((total, count) => total + count, 0);
     times.set(name, (times.get(name) ?? 0) + ticks * TICK_MS);
   }
   return times;
@@ -39,12 +41,14 @@ export function cpuShares(
   );
 }
 
-function ticksOf(pid: number): number {
+function ticksOf(pid: number, hasEnded: boolean): number {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The command stands in brackets and may contain anything, brackets too.
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return Number(fields[11]) + Number(fields[12]);
+    // Its own in user and system mode, then the same of children that have ended.
+    const counted = fields.slice(11, hasEnded ? 15 : 13).map(Number);
+    return counted.reduce((total, ticks) => total + ticks, 0);
   } catch {
     return 0; // It has ended, or the system has no /proc.
   }

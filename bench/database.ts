@@ -29,3 +29,20 @@ export async function nextTransaction(database: pg.Client): Promise<number> {
   );
   return Number(rows[0].n);
 }
+
+/** How many of these runs each shard has. */
+export async function countByShard(
+  database: pg.Client,
+  ids: readonly string[],
+): Promise<Map<number, number>> {
+  const counts = new Map<number, number>();
+  for (let from = 0; from < ids.length; from += IDS_PER_QUERY) {
+    const { rows } = await database.query(
+      `select r.shard, count(*)::integer as count from unnest($1::uuid[]) u(id)
+         join v1.workflow_run r on r.id = u.id group by 1`,
+      [ids.slice(from, from + IDS_PER_QUERY)],
+    );
+    for (const { shard, count } of rows) counts.set(shard, (counts.get(shard) ?? 0) + count);
+  }
+  return counts;
+}

@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import type { BenchEnvironment } from "./environment.ts";
 import {
+  LOCKS_MARK,
   type Mark,
   type Measured,
   MEMORY_MARK,
@@ -58,6 +59,7 @@ export function meetsMark({ name, median, ratio }: Result): boolean | undefined 
 function markOf(name: string): Mark | undefined {
   if (name === "fairness-memory") return MEMORY_MARK;
   if (name === "fairness-window") return WINDOW_MARK;
+  if (name === "shards-locks") return LOCKS_MARK;
   return SCENARIOS.find((scenario) => scenario.name === name)?.mark;
 }
 

@@ -51,14 +51,19 @@ export interface Rig {
   whenRecorded(count: number): Promise<Recorded>;
   /** Another tenant, without a worker: its token. */
   makeTenant(): Promise<string>;
-  /** Another tenant with a worker of its own, whose tasks are in nobody else's way. */
-  serve(): Promise<Served>;
+  /** Another tenant with a worker of its own, whose tasks are in nobody else's way. Default one shard. */
+  serve(shards?: number): Promise<Served>;
   stop(): Promise<void>;
 }
 
 /** A tenant, and the worker that takes its tasks. */
 export interface Served {
+  id: string;
   token: string;
+  /** With its own worker. */
+  watched: Watched[];
+  resetWorker: Rig["resetWorker"];
+  whenRecorded: Rig["whenRecorded"];
   /** The worker takes no tasks, until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -70,7 +75,7 @@ export interface Served {
 const SLOTS = 1_000;
 
 export async function startRig(options: RigOptions): Promise<Rig> {
-  const { databaseUrl, postgresPid, bundle, signal, tell } = options;
+  const { databaseUrl, bundle, signal, tell } = options;
   const directory = mkdtempSync(join(tmpdir(), "skein-bench-"));
   const stops: (() => Promise<unknown> | void)[] = [
     () => rmSync(directory, { recursive: true, force: true }),
@@ -100,12 +105,11 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       token: served.token,
       database,
       raw: await makeRawTenant(stack),
-      watched: watchedOf(stack, worker, databaseUrl, postgresPid),
+      watched: watchedOf(stack, worker, options),
       workerd: stack.workerd.pid,
       makeTenant: async () => (await makeTenant(stack, "other")).token,
-      serve: async () => await serveAnother(stack, tell),
-      resetWorker: async () => void (await worker.ask("reset")),
-      whenRecorded: async (count) => (await worker.ask("whenRecorded", count)) as Recorded,
+      serve: async (shards) => await serveAnother(stack, options, shards),
+      ...countsOf(worker),
       stop,
     };
   } catch (error) {
@@ -114,15 +118,27 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   }
 }
 
-async function serveAnother(stack: Stack, tell: (line: string) => void): Promise<Served> {
-  const { token } = await makeTenant(stack, "served");
+async function serveAnother(stack: Stack, options: RigOptions, shards = 1): Promise<Served> {
+  const { tell } = options;
+  const { id, token } = await makeTenant(stack, "served");
+  if (shards > 1) await new Client({ url: stack.url, token }).tenant.shards.set(shards);
   const worker = await startWorker({ url: stack.url, token, slots: SLOTS }, tell);
   return {
+    id,
     token,
+    watched: watchedOf(stack, worker, options),
+    ...countsOf(worker),
     pause: async () => void (await worker.ask("pause")),
     resume: async () => void (await worker.ask("resume")),
     whenStarted: async (count) => (await worker.ask("whenStarted", count)) as number[],
     stop: () => worker.stop(),
+  };
+}
+
+function countsOf(worker: Child<null>): Pick<Rig, "resetWorker" | "whenRecorded"> {
+  return {
+    resetWorker: async () => void (await worker.ask("reset")),
+    whenRecorded: async (count) => (await worker.ask("whenRecorded", count)) as Recorded,
   };
 }
 
@@ -142,8 +158,7 @@ function startWorker(
 function watchedOf(
   stack: Stack,
   worker: Child<null>,
-  databaseUrl: string | undefined,
-  postgresPid: number | undefined,
+  { databaseUrl, postgresPid }: RigOptions,
 ): Watched[] {
   const database = databaseUrl === undefined ? "PGlite" : "Neon protocol";
   return [

@@ -3,25 +3,12 @@
  * told that the last result is recorded, and then checked in the database. Skein and the raw SQL
  * take turns, so that both see the same machine.
  */
-import type { StartedRun } from "../protocol/http.ts";
 import { machineMs } from "./clock.ts";
-import { cpuShares, readCpuTimes } from "./cpu.ts";
-import { countCompleted, nextTransaction } from "./database.ts";
-import { bodyOf, type HttpConnection, openConnections } from "./load.ts";
 import type { RawSql } from "./raw.ts";
+import { type Repetition, runLoad, runsFor } from "./repetition.ts";
 import type { Rig } from "./rig.ts";
 import type { Effort, Measured, ThroughputScenario } from "./scenarios.ts";
 import { median, quantile, spread } from "./statistics.ts";
-import { inputOf } from "./workflows.ts";
-
-interface Repetition {
-  perSecond: number;
-  /** Runs a second until the last call was answered. */
-  acceptedPerSecond: number;
-  callMs: number[];
-  runsPerCommit: number;
-  cpu: Record<string, number>;
-}
 
 export async function measureThroughput(
   rig: Rig,
@@ -32,9 +19,9 @@ export async function measureThroughput(
   const beganAt = machineMs();
   // Each call in flight once, before anything is known about the speed.
   const firstRuns = scenario.runsPerCall * scenario.callsInFlight;
-  const first = await load(rig, scenario, firstRuns);
+  const first = await runLoad(rig, scenario, firstRuns);
   if (effort.isAnalyzed) await rig.database.query("analyze");
-  const warm = await load(rig, scenario, runsFor(scenario, first.perSecond, effort));
+  const warm = await runLoad(rig, scenario, runsFor(scenario, first.perSecond, effort));
   const runs = runsFor(scenario, warm.perSecond, effort);
   // Also warms up the raw connections, each of which plans the functions for itself.
   await raw.throughput(scenario.workflow, firstRuns, warm.runsPerCommit);
@@ -42,7 +29,7 @@ export async function measureThroughput(
   const rawPerSecond: number[] = [];
   for (let number = 0; number < effort.repetitions; number++) {
     if (number > 0 && machineMs() - beganAt > effort.limitMs) break;
-    const repetition = await load(rig, scenario, runs);
+    const repetition = await runLoad(rig, scenario, runs);
     repetitions.push(repetition);
     rawPerSecond.push(await raw.throughput(scenario.workflow, runs, repetition.runsPerCommit));
   }
@@ -58,78 +45,6 @@ export async function measureThroughput(
     ratio: median(perSecond) / median(rawPerSecond),
   };
   return { results: [result], notes: notesOf(repetitions, runs, scenario) };
-}
-
-/** How many runs take about as long as a repetition should: whole calls, each in flight once at least. */
-function runsFor(
-  { runsPerCall, callsInFlight }: ThroughputScenario,
-  perSecond: number,
-  { repetitionMs }: Effort,
-): number {
-  const calls = (perSecond * repetitionMs) / 1_000 / runsPerCall;
-  return Math.max(callsInFlight, Math.ceil(calls)) * runsPerCall;
-}
-
-async function load(rig: Rig, scenario: ThroughputScenario, runs: number): Promise<Repetition> {
-  const { workflow, steps, runsPerCall, callsInFlight } = scenario;
-  const items = Array.from({ length: runsPerCall }, (_, value) => ({
-    workflow,
-    input: inputOf(value),
-  }));
-  const path = runsPerCall === 1 ? "/api/v1/runs" : "/api/v1/runs/bulk";
-  const body = JSON.stringify(runsPerCall === 1 ? items[0] : { runs: items });
-  const connections = await openConnections(rig.url, rig.token, callsInFlight);
-  try {
-    await rig.resetWorker();
-    const transaction = await nextTransaction(rig.database);
-    const cpu = readCpuTimes(rig.watched);
-    const startedAt = machineMs();
-    const { answers, callMs } = await call(connections, path, body, runs / runsPerCall);
-    const acceptedAt = machineMs();
-    const { lastAt } = await rig.whenRecorded(runs * steps);
-    const elapsedMs = Math.max(acceptedAt, lastAt) - startedAt;
-    const cpuAfter = readCpuTimes(rig.watched);
-    const commits = (await nextTransaction(rig.database)) - transaction;
-    const ids = answers.flatMap(idsOf);
-    if (ids.length !== runs) throw new Error(`${runs} runs were asked for, ${ids.length} started.`);
-    await countCompleted(rig.database, ids);
-    return {
-      perSecond: (runs * 1_000) / elapsedMs,
-      acceptedPerSecond: (runs * 1_000) / (acceptedAt - startedAt),
-      callMs,
-      runsPerCommit: Math.max(1, Math.round(runs / commits)),
-      cpu: cpuShares(cpu, cpuAfter, elapsedMs),
-    };
-  } finally {
-    for (const connection of connections) connection.close();
-  }
-}
-
-/** Every connection sends its next call as soon as it has its answer, until all are sent. */
-async function call(
-  connections: HttpConnection[],
-  path: string,
-  body: string,
-  calls: number,
-): Promise<{ answers: string[]; callMs: number[] }> {
-  const answers: string[] = [];
-  const callMs: number[] = [];
-  let left = calls;
-  await Promise.all(
-    connections.map(async (connection) => {
-      while (left-- > 0) {
-        const sentAt = machineMs();
-        answers.push(bodyOf(await connection.request("POST", path, body), `POST ${path}`));
-        callMs.push(machineMs() - sentAt);
-      }
-    }),
-  );
-  return { answers, callMs };
-}
-
-function idsOf(answer: string): string[] {
-  const parsed = JSON.parse(answer) as StartedRun | { runs: StartedRun[] };
-  return "runs" in parsed ? parsed.runs.map(({ id }) => id) : [parsed.id];
 }
 
 function notesOf(
