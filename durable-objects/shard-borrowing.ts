@@ -91,7 +91,7 @@ export class ShardBorrowing {
       const owed = Math.max(0, loan.held - granted) + returns.claims(loan.id);
       for (let index = 0; index < Math.min(owed, MAX_LOAN_ASK); index++) waiting.push(0);
     }
-    // What is lent for the first of them must be enough for whose turn is first: nobody overtakes.
+    // Of those who are not told of, none comes before these.
     for (const lane of turns.orderFor(loan.id)) {
       for (const task of lane.length > 0 ? lane.tasks() : [lane.next]) {
         if (waiting.length >= MAX_LOAN_ASK) break;
@@ -99,7 +99,7 @@ export class ShardBorrowing {
         if (own) waiting.push(own.units);
       }
     }
-    // Whose turn it is here is decided here, and the largest is enough for whoever that will be.
+    // Nobody overtakes whose turn it is, and the largest is enough for whoever that will be.
     waiting.sort((a, b) => b - a);
     const spare =
       bound.concurrency === undefined
