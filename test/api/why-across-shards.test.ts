@@ -59,12 +59,12 @@ async function received(shard: number, run: string): Promise<TaskFrame> {
 
 /** Lets time pass, a little and again, until there is one. */
 async function eventually<Found>(find: () => Promise<Found | undefined>): Promise<Found> {
-  for (let tries = 0; tries < 40; tries++) {
+  for (let tries = 0; tries < 100; tries++) {
     const found = await find();
     if (found !== undefined) return found;
     await world.advance(50, BOTH);
   }
-  throw new Error("It has not come in two seconds");
+  throw new Error("It has not come in five seconds");
 }
 
 async function whyOf(run: string): Promise<Why> {
