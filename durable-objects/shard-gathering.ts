@@ -47,6 +47,10 @@ export class ShardGathering {
     const { ownership, borrowing, permits, buckets, map, storage } = this.#state;
     const now = Date.now();
     const { from, generation } = header;
+    // Said by a life of it before the one that this shard has dealt with since: it comes late.
+    if (borrowing.knowsLater(from, generation, (id) => ownership.ownerOf(id))) {
+      return { kind: "later" };
+    }
     const of = { since: map.since, generation };
     // What it has lent to us before it knew nothing counts no more.
     borrowing.void(

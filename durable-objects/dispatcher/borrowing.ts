@@ -60,6 +60,16 @@ export class Borrowing {
     return { ...this.#fresh(now), ...left, pausedUntil, ...(pause && { pause }) };
   }
 
+  /** Whether an owner has become somebody else since it was of this generation. */
+  knowsLater(owner: number, generation: number, ownerOf: (id: CountId) => number): boolean {
+    for (const { id, record } of this.#loans.values()) {
+      if (record.since === this.since && record.generation > generation && ownerOf(id) === owner) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   clear(): CountId[] {
     const ids = [...this.#loans.keys()];
     this.#loans.clear();
@@ -192,7 +202,7 @@ export class Borrowing {
     const loan = this.#loans.get(grant.id);
     if (loan === undefined || loan.record.name !== grant.name) return "unknown";
     const { record } = loan;
-    if (record.since !== of.since) return undefined;
+    if (record.since !== of.since || of.generation < record.generation) return undefined;
     if (record.generation !== 0 && record.generation !== of.generation) {
       this.#void(loan, now);
       return undefined;

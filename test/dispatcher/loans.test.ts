@@ -14,6 +14,8 @@ afterEach(() => void vi.useRealTimers());
 /** `SEEDS=500 SEED=1000` for more, and others. */
 const SEEDS = Number(process.env["SEEDS"] ?? 30);
 const FIRST = Number(process.env["SEED"] ?? 1);
+/** An owner that has lost its storage, and is overtaken by a message of the life before. */
+const PINNED = [5_192];
 const KEYS = ["a", "b", "c"] as const;
 const BOUND = 3;
 
@@ -23,7 +25,7 @@ const TROUBLES: Trouble[] = [
   { lost: 0.3, repeated: 0.3, lateMs: 500 },
 ];
 
-test.each(Array.from({ length: SEEDS }, (_, index) => FIRST + index))(
+test.each([...PINNED, ...Array.from({ length: SEEDS }, (_, index) => FIRST + index)])(
   "permits are exact at every moment, and everything ends (seed %i)",
   async (seed) => {
     const random = new Random(`permits ${seed}`);

@@ -6,12 +6,6 @@ import * as limits from "../../durable-objects/dispatcher/limits.ts";
 import type { Random } from "./random.ts";
 import type { Span } from "./weather.ts";
 
-/** Whether limits are counted together where a tenant has many shards; without, seeds with limits have one. */
-export const LIMITS_ACROSS_SHARDS: boolean = true;
-
-/** Whether a worker divides its slots so that it never runs more; without, it is held to them with one shard alone. */
-export const CREDITS: boolean = true;
-
 /** What a bound may be turned down to. */
 const RANGES = {
   MAX_BATCH: [1, 5],

@@ -12,7 +12,6 @@ import { EdgeWorker } from "./edge-worker.ts";
 import { FAULTS, isOfShards, type Targets } from "./faults.ts";
 import { History } from "./history.ts";
 import { isolates } from "./isolates.ts";
-import { CREDITS } from "./knobs.ts";
 import { LimitChanger } from "./limit-changer.ts";
 import { storedOptions } from "./limit-plans.ts";
 import { checkedRate } from "../../sdk/limits.ts";
@@ -24,7 +23,6 @@ import { Random } from "./random.ts";
 import { Resharder } from "./resharder.ts";
 import { isAtRest, type Rest, watchRest } from "./rest.ts";
 import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
-import { mostShards } from "./shard-plans.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
@@ -208,10 +206,7 @@ export class Simulation {
   #join(plan: WorkerPlan): void {
     const { scenario } = this;
     const random = this.#random.stream("handlers");
-    // Where slots are shared out once and for all, each shard has its part of so many more.
-    const slots = CREDITS ? plan.slots : plan.slots * mostShards(scenario);
-    const own = { ...plan, slots };
-    const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, own, {
+    const process = new WorkerProcess(`${plan.name}#${this.workers.length}`, plan, {
       ...this.#parts,
       workflows: scenario.workflows,
       storedLimits: scenario.storedLimits,

@@ -1,6 +1,5 @@
 /** Workers are never asked for more than they offer, and what a dead one had runs elsewhere soon. */
 import { HEARTBEAT_LIMIT_MS, RESUME_GRACE_MS } from "../../../protocol/session.ts";
-import { CREDITS } from "../knobs.ts";
 import type { Execution } from "../ledger.ts";
 import { stepPlan } from "../scenario.ts";
 import type { WorkerProcess } from "../worker-process.ts";
@@ -11,8 +10,7 @@ const RESCUE_MARGIN_MS = 1_000;
 
 export const slotsAreKept: Check = {
   name: "a worker never runs more than its slots",
-  find: ({ scenario: { workflows, shards, reshardings }, history, workers, at }) => {
-    if (!CREDITS && (shards > 1 || reshardings.length > 0)) return [];
+  find: ({ scenario: { workflows }, history, workers, at }) => {
     return workers.flatMap((worker) => {
       const own = history.ledger.executions.filter((run) => run.worker === worker.name);
       return own.flatMap((run) => {
