@@ -44,11 +44,6 @@ export function drawShards(
   return hasMany ? { shards, reshardings: changes ? reshardings : [] } : ONE_SHARD;
 }
 
-/** How many there may be at the same time, at least. */
-export function mostShards({ shards, reshardings }: ShardPlan): number {
-  return Math.max(shards, ...reshardings.map((plan) => plan.shards));
-}
-
 function drawReshardings(random: Random, calmAtMs: number): ReshardingPlan[] {
   const plans: ReshardingPlan[] = [];
   for (let left = random.between(1, MAX_RESHARDINGS); left > 0; left--) {
