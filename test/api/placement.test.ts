@@ -46,9 +46,12 @@ async function shardsOf(runs: string[]): Promise<number[]> {
 /** A worker at each shard. */
 async function connectToAll(action: string): Promise<FakeWorker[]> {
   const numbers = Array.from({ length: SHARDS }, (_, shard) => shard);
-  return await Promise.all(
+  const workers = await Promise.all(
     numbers.map((shard) => world.connectWorker({ actions: [action] }, shard)),
   );
+  // Each is asked what it holds of the others' limits, and knows it once it has recovered: no time passes here.
+  for (const worker of workers) await worker.unreadWhenQuiet();
+  return workers;
 }
 
 describe("runs of a workflow with a limit", () => {

@@ -130,7 +130,7 @@ test("only what the worker may have is wanted of it, and what the first task nee
   const actions = ["choosy:gpu", "choosy:large", "choosy:huge"];
   const plain = await world.connectWorker({ actions, slots: 0, of: 4 });
   const gpu = await world.connectWorker({ actions, slots: 0, of: 4, labels: { gpu: "yes" } });
-  await world.startRun({ workflow: "choosy" });
+  await startAt(0, 1, "choosy");
   await plain.receive("wanted", { slots: 3, least: 3 });
   await gpu.receive("wanted", { slots: 4 });
   plain.say({ type: "labels", labels: { gpu: "yes" } });
@@ -176,7 +176,7 @@ test("a new socket begins with what hello says of slots, and nothing is wanted u
 test("an attempt that wants to go on is wanted for, and goes on when there is room for it", async () => {
   await world.register({ name: "parent", steps: [{ name: "only", slots: 2 }] });
   const worker = await world.connectWorker({ actions: ["parent:only"], slots: 2, of: 4 });
-  await world.startRun({ workflow: "parent" });
+  await startAt(0, 1, "parent");
   const { task, attempt } = await worker.receiveTask();
   worker.say({ type: "waiting", task, attempt }, { type: "slots", slots: 1, of: 4 });
   await worker.receive("slots");

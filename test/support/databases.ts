@@ -74,7 +74,7 @@ async function postgresFor(stops: (() => Promise<void>)[]): Promise<string | und
     return undefined;
   }
   // Each shard at work has a connection of its own, and tests make many.
-  const postgres = await startPostgres({ settings: { max_connections: "300" } });
+  const postgres = await startPostgres();
   stops.push(() => postgres.stop());
   return postgres.url;
 }
