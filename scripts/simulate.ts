@@ -16,7 +16,7 @@ const HELP = `Usage: npm run simulate -- [OPTIONS]
   --from S      begin with seed S (default: a random one, printed)
   --seed S      run this seed alone
   --verbose     print everything that happens in it; with --seed
-  --theme T     one kind of bad day only, also with many shards: ${Object.keys(THEMES).join(", ")}
+  --theme T     one kind of bad day only (resharding: with many shards): ${Object.keys(THEMES).join(", ")}
   --workers W   threads (default: one for each core)
 
 Ends with 1 when a promise is broken. Seeds are the same on every machine.`;

@@ -163,8 +163,8 @@ export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   return {
     seed,
     theme: name,
-    // Not every seed with many shards keeps every promise yet: they are tried by whoever asks for a theme.
-    ...(asked === undefined ? ONE_SHARD : sharding),
+    // Not every seed with many shards keeps every promise yet: they are tried by whoever asks for them.
+    ...(asked === "resharding" ? sharding : ONE_SHARD),
     workflows,
     workers: drawWorkers(random.stream("workers"), workflows, theme),
     starts: drawStarts(random.stream("starts"), workflows, theme, calmAtMs),
