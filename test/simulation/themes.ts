@@ -260,7 +260,8 @@ export const THEMES = {
     faults: { "worker killed": 1, "machine died": 1, "worker stopped": 1, "socket went silent": 1 },
     behaviours: { long: 0.9 },
   },
-  calm: { ...USUAL, weight: 3, faults: {}, behaviours: { slow: 0.2, throws: 0.1, overruns: 0.1 } },
+  /** Handlers alone fail, and often enough that a task uses up its retries. */
+  calm: { ...USUAL, weight: 3, faults: {}, behaviours: { slow: 0.2, throws: 0.3, overruns: 0.1 } },
 } satisfies Record<string, Theme>;
 
 export type ThemeName = keyof typeof THEMES;
