@@ -273,7 +273,9 @@ export async function createWorld(): Promise<World> {
   const operator = new World("", "");
   const name = `test-${crypto.randomUUID().slice(0, 8)}-${++made}`;
   const tenant = await operator.call<{ id: string }>("POST", "/admin/tenants", { name }, admin);
+  expect(tenant.status, JSON.stringify(tenant.body)).toBe(201);
   const path = `/admin/tenants/${tenant.body.id}/tokens`;
   const token = await operator.call<{ token: string }>("POST", path, { name: "test" }, admin);
+  expect(token.status, JSON.stringify(token.body)).toBe(201);
   return new World(tenant.body.id, token.body.token);
 }
