@@ -136,6 +136,11 @@ export class TestShard {
     return other;
   }
 
+  /** The same shard at a copy of its database. */
+  in(sql: Sql): TestShard {
+    return Object.assign(new TestShard(sql, this.shard, this.tenant), { epoch: this.epoch });
+  }
+
   get lastSeq(): number {
     return this.#seq;
   }
