@@ -28,8 +28,8 @@ export interface Difference {
 
 /** Throws with what to do when the tenant isn't at rest, or the other database isn't ready for it. */
 export async function copyTenant({ tenant, from, to, log = () => {} }: TenantCopy): Promise<void> {
+  const id = tenantLiteral(tenant);
   await withBoth(from, to, async (source, target) => {
-    const id = tenantLiteral(tenant);
     await refuseOtherVersion(source, target);
     await refuseUnlessAtRest(source, id);
     await refuseIfThere(target, id);
@@ -44,8 +44,8 @@ export async function copyTenant({ tenant, from, to, log = () => {} }: TenantCop
 
 /** The tables of which not all rows are in both databases, or not the same. */
 export async function compareTenant({ tenant, from, to }: TenantCopy): Promise<Difference[]> {
+  const id = tenantLiteral(tenant);
   return await withBoth(from, to, async (source, target) => {
-    const id = tenantLiteral(tenant);
     const differences: Difference[] = [];
     for (const table of TENANT_TABLES) {
       const [here, there] = await Promise.all([
