@@ -2,27 +2,17 @@
  * Recorded runs in numbers, as a replay check goes through them: which there are, then those, some at a time.
  */
 import { and, desc, eq, inArray, lt, type SQL, sql } from "drizzle-orm";
+import type { AnyPgColumn } from "drizzle-orm/pg-core";
 import type { ExportedEvent, RunExport } from "../protocol/history-bodies.ts";
 import type { WorkflowDefinition } from "../protocol/http.ts";
 import { runIdOf } from "../protocol/ids.ts";
 import type { CheckedRuns } from "../protocol/replay-check-bodies.ts";
 import type { RunState } from "../protocol/states.ts";
 import { isRunOf } from "./kept.ts";
-import { assembleRun, fullRunColumns, fullTaskColumns } from "./read-run.ts";
+import { assembleRun, fullRunColumns, selectAttempts, selectTasks } from "./read-run.ts";
 import { fits, isFinished } from "./read-runs.ts";
 import type { Reads } from "./reads.ts";
-import {
-  dag,
-  event,
-  task,
-  taskAttempt,
-  taskOutput,
-  taskWait,
-  timer,
-  workflow,
-  workflowRun,
-  workflowVersion,
-} from "./schema.ts";
+import { event, taskOutput, workflow, workflowRun, workflowVersion } from "./schema.ts";
 
 /** A run with what it was bound to. */
 export type History = Pick<RunExport, "run" | "reusedSteps"> & {
@@ -95,8 +85,8 @@ export async function readHistories(
   ids: string[],
 ): Promise<History[]> {
   const chosen = and(isRunOf(tenant), inArray(workflowRun.id, ids));
-  const ofRun = (column: typeof task.id | typeof taskAttempt.taskId): SQL =>
-    sql`${column} between ${workflowRun.id} and ${lastOf(workflowRun.id)}`;
+  const ofRun = (taskId: AnyPgColumn): SQL =>
+    sql`${taskId} between ${workflowRun.id} and ${lastOf(workflowRun.id)}`;
   const [runs, tasks, attempts, versions] = await reads.batch([
     reads
       .select({
@@ -109,22 +99,8 @@ export async function readHistories(
       .innerJoin(workflowVersion, eq(workflowVersion.id, workflowRun.versionId))
       .leftJoin(event, and(eq(event.id, workflowRun.eventId), eq(event.tenantId, tenant)))
       .where(chosen),
-    reads
-      .select(fullTaskColumns)
-      .from(workflowRun)
-      .innerJoin(task, ofRun(task.id))
-      .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
-      .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
-      .leftJoin(taskWait, eq(taskWait.taskId, task.id))
-      .leftJoin(timer, and(eq(timer.id, task.id), eq(timer.kind, "retry")))
-      .where(chosen)
-      .orderBy(task.id),
-    reads
-      .select({ attempt: taskAttempt })
-      .from(workflowRun)
-      .innerJoin(taskAttempt, ofRun(taskAttempt.taskId))
-      .where(chosen)
-      .orderBy(taskAttempt.taskId, taskAttempt.attempt),
+    selectTasks(reads, chosen, ofRun),
+    selectAttempts(reads, chosen, ofRun),
     reads
       .select({ id: workflowVersion.id, definition: workflowVersion.definition })
       .from(workflowVersion)

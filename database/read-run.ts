@@ -1,7 +1,8 @@
 /**
  * One run as the API shows it: with its tasks, attempts, outputs and children, or its result alone.
  */
-import { and, asc, between, eq } from "drizzle-orm";
+import { and, asc, between, eq, type SQL } from "drizzle-orm";
+import type { AnyPgColumn } from "drizzle-orm/pg-core";
 import type { TaskErrorCode } from "../protocol/errors.ts";
 import type { Attempt, Run, RunResult, Task } from "../protocol/http.ts";
 import type { TaskWait } from "../protocol/wait-bodies.ts";
@@ -38,7 +39,7 @@ export const fullRunColumns = {
 };
 
 /** Of its tasks, with what each is of its DAG. */
-export const fullTaskColumns = {
+const fullTaskColumns = {
   task,
   output: taskOutput.output,
   name: dag.name,
@@ -49,6 +50,33 @@ export const fullTaskColumns = {
   wait: taskWait,
 };
 
+/** Says which ids are of a chosen run's tasks. */
+type OfRun = (taskId: AnyPgColumn) => SQL;
+
+/** Rows of the runs' tasks, by id. */
+export function selectTasks(reads: Reads, runs: SQL | undefined, ofRun: OfRun) {
+  return reads
+    .select(fullTaskColumns)
+    .from(workflowRun)
+    .innerJoin(task, ofRun(task.id))
+    .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
+    .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
+    .leftJoin(taskWait, eq(taskWait.taskId, task.id))
+    .leftJoin(timer, and(eq(timer.id, task.id), eq(timer.kind, "retry")))
+    .where(runs)
+    .orderBy(task.id);
+}
+
+/** Their attempts, but for each task's last, which is in its own row. */
+export function selectAttempts(reads: Reads, runs: SQL | undefined, ofRun: OfRun) {
+  return reads
+    .select({ attempt: taskAttempt })
+    .from(workflowRun)
+    .innerJoin(taskAttempt, ofRun(taskAttempt.taskId))
+    .where(runs)
+    .orderBy(taskAttempt.taskId, taskAttempt.attempt);
+}
+
 /** A run with everything that is known of it. */
 export async function readRun(
   reads: Reads,
@@ -56,35 +84,22 @@ export async function readRun(
   id: string,
   { mostChildren = MAX_CHILDREN } = {},
 ): Promise<Run | undefined> {
-  const ofRun = and(isRunOf(tenant), eq(workflowRun.id, id));
+  const chosen = and(isRunOf(tenant), eq(workflowRun.id, id));
+  const ofRun: OfRun = (taskId) => between(taskId, id, lastTaskId(id));
   const [runs, tasks, attempts, children] = await reads.batch([
     reads
       .select(fullRunColumns)
       .from(workflowRun)
       .innerJoin(workflow, eq(workflow.id, workflowRun.workflowId))
       .innerJoin(workflowVersion, eq(workflowVersion.id, workflowRun.versionId))
-      .where(ofRun),
-    reads
-      .select(fullTaskColumns)
-      .from(workflowRun)
-      .innerJoin(task, between(task.id, id, lastTaskId(id)))
-      .innerJoin(dag, and(eq(dag.versionId, workflowRun.versionId), eq(dag.step, task.step)))
-      .leftJoin(taskOutput, eq(taskOutput.taskId, task.id))
-      .leftJoin(taskWait, eq(taskWait.taskId, task.id))
-      .leftJoin(timer, and(eq(timer.id, task.id), eq(timer.kind, "retry")))
-      .where(ofRun)
-      .orderBy(task.id),
-    reads
-      .select({ attempt: taskAttempt })
-      .from(workflowRun)
-      .innerJoin(taskAttempt, between(taskAttempt.taskId, id, lastTaskId(id)))
-      .where(ofRun)
-      .orderBy(taskAttempt.taskId, taskAttempt.attempt),
+      .where(chosen),
+    selectTasks(reads, chosen, ofRun),
+    selectAttempts(reads, chosen, ofRun),
     reads
       .select({ child: childRun })
       .from(workflowRun)
-      .innerJoin(childRun, between(childRun.parentId, id, lastTaskId(id)))
-      .where(ofRun)
+      .innerJoin(childRun, ofRun(childRun.parentId))
+      .where(chosen)
       .orderBy(asc(childRun.parentId), asc(childRun.key))
       .limit(mostChildren),
   ]);
