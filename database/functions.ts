@@ -204,14 +204,20 @@ export interface ClockReply {
   overdue: string[];
 }
 
-/** The duties of the minute, in one round trip. */
-export async function runClockDuties(query: Query, broker: Broker): Promise<ClockReply> {
+/**
+ * The duties of the minute, in one round trip. Of shards and of clocks `most` are named at most: not the
+ * same ones when `turn`, a whole number, is another.
+ */
+export async function runClockDuties(
+  query: Query,
+  { broker, most, turn }: { broker: Broker; most: number; turn: number },
+): Promise<ClockReply> {
   const [row] = await query(
     `select v1.ensure_partitions() as partitions,
             (v1.forget_expired_keys() + v1.forget_deleted_filters()
              + v1.forget_ended_schedules())::integer as forgotten,
-            v1.busy_shards() as busy, v1.waiting_messages($1) as waiting, v1.overdue_clocks() as overdue`,
-    [broker],
+            v1.busy_shards($2, $3) as busy, v1.waiting_messages($1) as waiting, v1.overdue_clocks($2, $3) as overdue`,
+    [broker, most, turn],
   );
   return row as unknown as ClockReply;
 }

@@ -5,6 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, inject, test } from "vitest";
 import type { ResultRow } from "../../database/rows.ts";
+import { migrate } from "../../migrations/migrate.ts";
+import { freshDatabase } from "./fresh-database.ts";
 import { completed, lost, retried, woken } from "./rows.ts";
 import { idsOf, openPool, taskOf, TestShard, WIDE_ROOM, lanes, takes } from "./support.ts";
 
@@ -198,5 +200,36 @@ describe.each(inject("databases"))("the window on $name", (database) => {
     expect(await isBusy()).toBe(true);
     await shard.commit({ results: [completed(task)], settled: [2] });
     expect(await isBusy()).toBe(false);
+  });
+
+  test("is named busy with so many others at most, those with a due timer first, the others by turns", async () => {
+    const databaseUrl = await freshDatabase(database);
+    await migrate({ databaseUrl });
+    const own = openPool({ databaseUrl });
+    const tenants: string[] = [];
+    for (let number = 0; number < 3; number++) {
+      const shard = await TestShard.create(own);
+      await queueRuns(shard, "one", 1);
+      tenants.push(shard.tenant);
+    }
+    const late = await TestShard.create(own);
+    const { task } = await late.startRun(await late.register("one", { a: [] }));
+    await late.commit({ at: 1_000, results: [retried(task("a"), 2_000)] });
+    const busy = async (most: number, turn = 0): Promise<string[]> => {
+      const [row] = await late.rows<{ busy: { tenant: string }[] }>(
+        "select v1.busy_shards($1, $2) as busy",
+        [most, turn],
+      );
+      return (row?.busy ?? []).map(({ tenant }) => tenant);
+    };
+    expect((await busy(10)).toSorted()).toEqual([...tenants, late.tenant].toSorted());
+    expect(await busy(1)).toEqual([late.tenant]);
+    const named = new Set<string>();
+    for (let minute = 0; minute < 100; minute++) {
+      const [first, second = "", ...more] = await busy(2, minute);
+      expect([first, more]).toEqual([late.tenant, []]);
+      named.add(second);
+    }
+    expect(named).toEqual(new Set(tenants));
   });
 });

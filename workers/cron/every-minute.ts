@@ -16,6 +16,14 @@ import { nudgeClock } from "../schedules/schedule-clock.ts";
 import { nudgeShards } from "../shard-calls.ts";
 import { learnPlaces } from "../tenant-objects.ts";
 
+/**
+ * Of each kind, at one database. Each is a call, of which an invocation has 10,000 (docs/scaling.md), and each
+ * object that was asleep opens a connection. Who is left out has its turn in another minute.
+ */
+const MAX_NUDGED = 1_000;
+
+const MINUTE_MS = 60_000;
+
 export async function everyMinute(env: Environment): Promise<void> {
   const log = createLogger({}, env.LOG_LEVEL);
   const ended = await Promise.allSettled(
@@ -27,9 +35,16 @@ export async function everyMinute(env: Environment): Promise<void> {
 
 async function tendDatabase(env: Environment, log: Logger, database: Database): Promise<void> {
   const messages = messageQueueOf(env, database);
-  const duties = await runClockDuties(queryOverHttp(database), messages.broker);
+  const duties = await runClockDuties(queryOverHttp(database), {
+    broker: messages.broker,
+    most: MAX_NUDGED,
+    turn: Math.floor(Date.now() / MINUTE_MS),
+  });
   const { partitions, forgotten, busy, waiting, overdue } = duties;
   if (partitions > 0) log.info("partitions.created", { count: partitions });
+  for (const [what, { length }] of Object.entries({ busy, overdue })) {
+    if (length >= MAX_NUDGED) log.warn("clock.full", { what, nudged: length });
+  }
   await learnPlaces(env, log, [...busy.map(({ tenant }) => tenant), ...overdue]);
   await Promise.all([
     nudgeShards(env, log, busy),
