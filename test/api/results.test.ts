@@ -1,6 +1,7 @@
 /** Waiting for a run's result, and reading what its handlers logged. */
 import { beforeEach, describe, expect, test } from "vitest";
 import type { RunResult } from "../../protocol/http.ts";
+import { app } from "../../workers/api/app.ts";
 import { pageOf } from "../../workers/api/fields.ts";
 import { logLineSchema, runResultSchema } from "../../workers/api/run-schemas.ts";
 import type { FakeWorker } from "../support/fake-worker.ts";
@@ -45,6 +46,58 @@ test("a result that is waited for comes as soon as the run has completed", async
     state: "completed",
     outputs: { a: 1, b: 2 },
     error: null,
+  });
+});
+
+describe("an end that comes while the wait begins is not missed:", () => {
+  /** Completes the run; it is durable, and the shard has heard of it. */
+  async function end(): Promise<void> {
+    for (const step of ["a", "b"]) {
+      worker.complete(await worker.receiveTask({ step }));
+      await worker.receive("recorded");
+    }
+  }
+
+  /** Waits at a shard that is reached in this way. */
+  async function waitBy(reach: (wait: () => Promise<unknown>) => Promise<unknown>) {
+    const getByName = (name: string) => ({
+      waitForRun: async (id: string, timeoutMs: number) =>
+        await reach(() => world.env.DISPATCHER.getByName(name).waitForRun(id, timeoutMs)),
+    });
+    const env = { ...world.env, DISPATCHER: { getByName } };
+    const headers = { authorization: `Bearer ${world.token}` };
+    const path = `/api/v1/runs/${run}/result?waitMs=60000`;
+    return await (await app.request(path, { headers }, env)).json<RunResult>();
+  }
+
+  // Time stands still: a wait that misses the end lasts longer than the test may.
+  test("before the shard hears of the wait", async () => {
+    const { state } = await waitBy(async (wait) => {
+      await end();
+      return await wait();
+    });
+    expect(state).toBe("completed");
+  });
+
+  test("at a shard that dies with it, and knows nothing of it in its next life", async () => {
+    let lives = 0;
+    const { state } = await waitBy(async (wait) => {
+      if (++lives > 1) return await wait();
+      await end();
+      await world.crashShard();
+      throw new Error("crashed");
+    });
+    expect(lives).toBe(2);
+    expect(state).toBe("completed");
+  });
+
+  test("at a shard that can't be reached any more", async () => {
+    let calls = 0;
+    const { state } = await waitBy(async () => {
+      if (++calls === 1) await end();
+      throw new Error("gone");
+    });
+    expect(state).toBe("completed");
   });
 });
 

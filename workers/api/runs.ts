@@ -148,12 +148,15 @@ export const runs = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
     const deadline = Date.now() + waitMs;
     const { result: now, shard } = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
     if (waitMs === 0 || isFinishedRun(now.state)) return context.json(now, 200);
-    const finished = callShard(context.env, tenant, shard, (stub) =>
-      stub.waitForRun(id, Math.max(0, deadline - Date.now())),
-    ).catch(() => {}); // without a shard to wait at, what is read is the answer
-    // Looked at once more after it has been asked, so that no end falls between the two.
-    const [asked] = await readRunStates(reads, tenant, [id]);
-    if (asked !== undefined && !isFinishedRun(asked.state)) await finished;
+    // Without a shard to wait at, what is read is the answer.
+    await callShard(context.env, tenant, shard, async (stub) => {
+      const ended = stub.waitForRun(id, Math.max(0, deadline - Date.now()));
+      // Looked at once more after each asking, so that no end falls between the two.
+      const isOver = readRunStates(reads, tenant, [id]).then(
+        ([asked]) => asked === undefined || isFinishedRun(asked.state),
+      );
+      await Promise.race([ended, isOver.then((over) => (over ? undefined : ended))]);
+    }).catch(() => {});
     const { result: last } = (await readResult(reads, tenant, id)) ?? refuseUnknownRun(id);
     return context.json(last, 200);
   })
