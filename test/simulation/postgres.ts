@@ -1,7 +1,7 @@
 /**
  * The Postgres behind every simulation of a thread: PGlite in memory with pgmq and the project's own
  * tables and functions, emptied before each seed. Statements run one at a time, as they come. Where SQL asks
- * for the time of its clock, it gets the simulation's: what pgmq hides must come back in it.
+ * for the time, it gets the simulation's: what pgmq hides must come back in it, and what is due must be found.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -101,5 +101,5 @@ export class Postgres {
 }
 
 function onVirtualClock(source: string): string {
-  return source.replaceAll("clock_timestamp()", "simulated.now()");
+  return source.replaceAll(/(?<![\w.])(clock_timestamp|now)\(\)/g, "simulated.now()");
 }

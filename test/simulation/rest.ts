@@ -3,12 +3,13 @@ import { parseShardName } from "../../durable-objects/dispatcher/shard-name.ts";
 import type { Network } from "./network.ts";
 import type { ObjectHost } from "./object-host.ts";
 import type { Objects } from "./objects.ts";
+import type { Postgres } from "./postgres.ts";
 import type { SimulatedDatabase } from "./simulated-database.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** It rests for so long, over at least one tick of the installation's clock. */
-const RESTS_MS = 61_000;
+/** Over at least one tick of the installation's clock. */
+export const MINUTE_MS = 61_000;
 
 export interface Rest {
   /** To the database. */
@@ -46,6 +47,13 @@ export function isAtRest(objects: Objects): boolean {
   return objects.all.every(({ life, disk }) => life === undefined && disk.alarm === undefined);
 }
 
+/** Whether Postgres has something for a shard that should have happened by now. */
+export async function isSomethingDue(postgres: Postgres, now: number): Promise<boolean> {
+  const text = "select exists (select from v1.timer where due_at <= v1.moment($1)) as due";
+  const { rows } = await postgres.query(text, [now]);
+  return rows[0]?.["due"] === true;
+}
+
 /** Lets it rest, and looks at what there is then. */
 export async function watchRest(
   clock: VirtualClock,
@@ -63,7 +71,7 @@ export async function watchRest(
 ): Promise<Rest> {
   const before = new Map(objects.shards.map((host) => [host, host.deliveries]));
   const { statements } = database;
-  await clock.run(() => false, clock.now + RESTS_MS);
+  await clock.run(() => false, clock.now + MINUTE_MS);
   return {
     connections: database.held.length,
     alarms: objects.all.flatMap(({ name, disk }) =>

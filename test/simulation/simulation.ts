@@ -21,7 +21,7 @@ import { Objects } from "./objects.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
 import { Resharder } from "./resharder.ts";
-import { isAtRest, type Rest, watchRest } from "./rest.ts";
+import { isAtRest, isSomethingDue, MINUTE_MS, type Rest, watchRest } from "./rest.ts";
 import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
@@ -286,6 +286,11 @@ export class Simulation {
     const { clock } = this;
     await clock.run(() => false, clock.now + COMES_TO_REST_MS);
     await clock.run(() => isAtRest(this.#objects), clock.now + LOANS_END_WITHIN_MS);
+    if (await isSomethingDue(this.#postgres, clock.now)) {
+      // A shard that could not be told finds what is for it within a minute, and not sooner.
+      await clock.run(() => false, clock.now + MINUTE_MS);
+      await clock.run(() => isAtRest(this.#objects), clock.now + LOANS_END_WITHIN_MS);
+    }
     this.rest = await watchRest(clock, {
       objects: this.#objects,
       database: this.#database,
