@@ -27,6 +27,15 @@ export async function closeShard(
   return await call(query, "v1.close_shard($1, $2, $3, $4)", tenant, shard, epoch, at);
 }
 
+/** It can't be closed before that moment, and wakes by itself then. */
+export async function holdShard(
+  query: Query,
+  { tenant, shard, epoch }: { tenant: string; shard: number; epoch: number },
+  until: number,
+): Promise<void> {
+  await query("select v1.hold_shard($1, $2, $3, $4)", [tenant, shard, epoch, until]);
+}
+
 async function call(
   query: Query,
   statement: string,

@@ -271,8 +271,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     try {
       this.#alarm.ring();
       this.#alarm.arm(now + ALARM_MARGIN_MS);
-      // What a life before this one was to wake for, Postgres knows.
-      if ((this.#state.storage.readRest() ?? now) <= now) this.#commits.wantRecovery();
+      // What a life before this one was to wake for, Postgres knows; or it has kept this one from being closed.
+      const isDue = (this.#state.storage.readRest() ?? now) <= now;
+      if (isDue || this.#closing.isDraining) this.#commits.wantRecovery();
       this.#sessions.enforceDeadlines(now);
       this.#attempts.enforceDeadlines(now, (session) => this.#sessions.heardAt(session));
       this.#attempts.recordStarts(now);
@@ -300,7 +301,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#sessions.flush();
     this.#commits.pump();
     const nextOpening = Math.min(turns.nextOpening(), returns.nextOpening);
-    const nextLoan = this.#loans.nextDue;
+    const nextLoan = Math.min(this.#loans.nextDue, this.#closingDue);
     this.#alarm.arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextLoan));
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#alarm.arm(window.queueExpiry);
@@ -340,13 +341,20 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
 
   #closeWhenIdle(now: number): void {
     const usedAt = this.#database.connectionUsedAt;
-    if (usedAt === undefined || usedAt + IDLE_CONNECTION_MS > now) return;
+    const due = usedAt === undefined ? this.#closingDue : usedAt + IDLE_CONNECTION_MS;
+    if (due > now) return;
     this.#commits.pump(true);
     if (!this.#commits.isIdle) return;
     this.#attempts.limits.prune(now);
     if (this.#closing.begin(now, () => this.#settle())) return;
     this.#database.closeAll();
-    this.#commits.rest();
+    this.#commits.rest(this.#closing.nextDue);
+  }
+
+  /** When it may be closed that kept something; while something is under way, that comes first. */
+  get #closingDue(): number {
+    const isAtRest = this.#commits.isIdle && this.#database.connectionUsedAt === undefined;
+    return isAtRest ? this.#closing.nextDue : Number.POSITIVE_INFINITY;
   }
 
   #nextAlarm(): number | undefined {
@@ -355,7 +363,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       // While something is under way its own deadline counts; the connection closes after it.
       connectionUsedAt: this.#commits.isIdle ? this.#database.connectionUsedAt : undefined,
       recoveryDue: this.#commits.recoveryDue,
-      loansDue: this.#loans.nextDue,
+      loansDue: Math.min(this.#loans.nextDue, this.#closingDue),
       heardAt: (session) => this.#sessions.heardAt(session),
     });
   }

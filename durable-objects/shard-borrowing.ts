@@ -63,7 +63,6 @@ export class ShardBorrowing {
     borrowing.settleUnspent(loan, now);
     const waiting = this.#waitingFor(loan, now);
     const { record } = loan;
-    const isInUse = loan.held > 0 || record.granted > 0 || loan.unitsSince !== undefined;
     const wantsTime = loan.held > 0 && loan.dueAt(now) <= now;
     const wantsMore = waiting.length > loan.asked;
     const wantsNothing = waiting.length === 0 && loan.asked > 0;
@@ -74,7 +73,7 @@ export class ShardBorrowing {
       const others = this.#asking.get(owner);
       if (others) others.add(loan);
       else this.#asking.set(owner, new Set([loan]));
-    } else if (!isInUse && waiting.length === 0 && record.pausedUntil <= now && !record.pause) {
+    } else if (!loan.isInUse && waiting.length === 0 && record.pausedUntil <= now) {
       borrowing.forget(loan);
     }
   }

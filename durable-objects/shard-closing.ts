@@ -2,7 +2,7 @@
  * What a change of the tenant's shards means to this one: its workers are told, and once it takes no new runs and
  * has nothing left it closes itself, and says so. A shard whose runs wait for days sleeps meanwhile like any other.
  */
-import { closeShard } from "../database/shards.ts";
+import { closeShard, holdShard } from "../database/shards.ts";
 import type { ShardDatabase } from "../database/shard-database.ts";
 import type { ShardMap } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
@@ -18,8 +18,13 @@ export class ShardClosing {
   #database: ShardDatabase;
   /** Since when this life has been; who said hello before it knew of any shards could not be told of them. */
   #bornAt = Date.now();
-  /** After which commit Postgres was last asked. */
+  /** After which commit Postgres was last asked, or told until when it can't be closed. */
   #askedAfter: string | undefined;
+  /**
+   * It came to rest and kept something: until then, as far as that is known. Zero: until attempts, runs or loans have
+   * ended. Undefined: it kept nothing, or has not come to rest.
+   */
+  #heldUntil: number | undefined;
 
   constructor(
     state: ShardState,
@@ -53,26 +58,59 @@ export class ShardClosing {
     }
   }
 
-  /** Asks Postgres to close the shard, once after each commit, if it may have nothing left. True: it is being asked. */
-  begin(now: number, settle: () => void): boolean {
-    const { storage, committer } = this.#state;
-    if (!this.isDraining || this.#holdsSomething(now)) return false;
-    const epoch = storage.readEpoch();
-    const after = `${epoch}/${committer.lastSeq}`;
-    if (after === this.#askedAfter) return false;
-    this.#askedAfter = after;
-    void this.#close(epoch, now).finally(settle);
-    return true;
+  /** When it may have nothing left any more of what it kept when it came to rest. */
+  get nextDue(): number {
+    const isWaiting = this.#heldUntil !== undefined && this.isDraining && !this.#isHolding;
+    return isWaiting ? (this.#heldUntil ?? 0) : Number.POSITIVE_INFINITY;
   }
 
   /**
-   * What Postgres doesn't know of: handlers that have been told to stop, permits that they hold, and buckets that
-   * are not full, which whoever counts their keys now has not asked for yet. The clock asks again each minute.
+   * Asks Postgres to close the shard, once after each commit, if it may have nothing left; or tells it until when that
+   * can't be. True: it is being asked, or told.
    */
-  #holdsSomething(now: number): boolean {
-    const { leases, permits, buckets, borrowing } = this.#state;
-    const held = leases.size + permits.size + buckets.size + borrowing.size;
-    return held > 0 || permits.closedUntil > now;
+  begin(now: number, settle: () => void): boolean {
+    const { storage, committer } = this.#state;
+    if (!this.isDraining) return false;
+    if (this.#isHolding) {
+      this.#heldUntil = 0;
+      return false;
+    }
+    const epoch = storage.readEpoch();
+    const after = `${epoch}/${committer.lastSeq}`;
+    const until = this.#keepsUntil;
+    const isTold =
+      after === this.#askedAfter && now < (this.#heldUntil ?? Number.POSITIVE_INFINITY);
+    if (isTold) return false;
+    this.#askedAfter = after;
+    this.#heldUntil = until > now ? until : undefined;
+    const asked = until > now ? this.#hold(epoch, until) : this.#close(epoch, now);
+    void asked.finally(settle);
+    return true;
+  }
+
+  /** Whether it has what Postgres doesn't know of: handlers that have been told to stop, and what is held for them. */
+  get #isHolding(): boolean {
+    const { leases, permits, borrowing } = this.#state;
+    return leases.size > 0 || permits.size > 0 || borrowing.isInUse;
+  }
+
+  /**
+   * Until when it keeps what it knows of limits: buckets that are not full, which whoever counts their keys now has not
+   * asked for yet, and that nothing was known of them.
+   */
+  get #keepsUntil(): number {
+    const { permits, buckets } = this.#state;
+    return Math.max(permits.closedUntil, buckets.fullAt);
+  }
+
+  async #hold(epoch: number, until: number): Promise<void> {
+    const { name, log } = this.#state;
+    try {
+      await holdShard(this.#database.query, { ...name, epoch }, until);
+      log.info("shard.held", { until: new Date(until).toISOString() });
+    } catch (error) {
+      log.warn("shard.not_held", errorFields(error));
+    }
   }
 
   async #close(epoch: number, now: number): Promise<void> {

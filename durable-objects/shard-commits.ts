@@ -101,8 +101,8 @@ export class ShardCommits {
     return this.#life !== "recovering" && this.#state.committer.isEmpty;
   }
 
-  /** Nothing is to be done before Postgres has something due: the next life need not ask sooner. */
-  rest(): void {
+  /** Nothing is to be done before Postgres has something due, or then: the next life need not ask sooner. */
+  rest(until: number): void {
     const { storage, agenda, window, turns } = this.#state;
     if (this.#life !== "recovered" || this.#isResting) return;
     this.#isResting = true;
@@ -113,6 +113,7 @@ export class ShardCommits {
       window.queueExpiry,
       turns.nextOpening(),
       this.#loans.nextDue,
+      until,
     );
     // SQLite keeps no infinity.
     storage.writeRest(Math.min(due, Number.MAX_SAFE_INTEGER));

@@ -49,6 +49,7 @@ grant execute on function
   v1.read_shards(uuid),
   v1.set_shards(uuid, integer),
   v1.close_shard(uuid, smallint, bigint, double precision),
+  v1.hold_shard(uuid, smallint, bigint, double precision),
   v1.claim_key(uuid, text, text, uuid, timestamptz),
   v1.accept_events(uuid, timestamptz, jsonb, text, integer),
   v1.read_queue(text, integer, integer, boolean),

@@ -23,6 +23,12 @@ export class Borrowing {
     return this.#loans.size;
   }
 
+  /** Whether an owner counts anything that is here, or is to be told of something. */
+  get isInUse(): boolean {
+    for (const loan of this.#loans.values()) if (loan.isInUse) return true;
+    return false;
+  }
+
   restore(id: CountId, record: LoanRecord): void {
     const loan = new Loan(id, record);
     loan.isUntold = true; // whatever the life before was about to say

@@ -176,6 +176,13 @@ export class Buckets {
     return gone;
   }
 
+  /** When all of them are as good as new, if nothing is taken meanwhile; zero without any. */
+  get fullAt(): number {
+    let at = 0;
+    for (const bucket of this.#buckets.values()) at = Math.max(at, fullAt(bucket));
+    return at;
+  }
+
   #keep(id: CountId, bucket: Bucket): void {
     this.#buckets.set(id, bucket);
     this.#changed.add(id);
@@ -219,6 +226,14 @@ function filled(
     at: Math.max(at, now),
     pausedUntil,
   };
+}
+
+function fullAt({ windows, levels, at, pausedUntil }: Bucket): number {
+  const waits = windows.map((window, index) => {
+    const missing = capacityOf(window) - (levels[index] ?? 0);
+    return missing > 0 ? Math.ceil((missing * window.perMs) / window.units) + 1 : 0; // sums of fractions fall short
+  });
+  return Math.max(pausedUntil, at + Math.max(0, ...waits));
 }
 
 function isFull({ windows, levels, pausedUntil }: Bucket, now: number): boolean {

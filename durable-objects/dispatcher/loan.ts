@@ -61,6 +61,13 @@ export class Loan {
     return received - spent - returned;
   }
 
+  /** Whether its owner counts anything of it, or is to be told of something. */
+  get isInUse(): boolean {
+    const { granted, pause } = this.record;
+    const isOwed = this.isUntold || pause !== undefined;
+    return this.held > 0 || granted > 0 || this.unitsSince !== undefined || isOwed;
+  }
+
   /** How many permits may be held here now. */
   grantedAt(now: number): number {
     return this.record.until > now ? this.record.granted : 0;

@@ -1,5 +1,5 @@
 -- Shards that hold or await tasks, or have a timer that is due: each must have an alarm or a commit to come. Also those
--- that could be closed: what was to do that was interrupted, or had to wait.
+-- that could be closed: what was to do that was interrupted, or had to wait for nothing that has a known end.
 --
 -- Called by  the edge Worker's clock, once a minute: an alarm that failed too often is dropped by the
 --            platform, and a nudge brings its shard back (rule R9).
@@ -19,7 +19,7 @@ returns jsonb language sql stable security definer set search_path = pg_catalog,
                       where h.tenant_id = s.tenant_id and h.shard = s.number and h.tasks <> '{}')
          or exists (select from v1.queue_item q where q.tenant_id = s.tenant_id and q.shard = s.number)
          or s.closed_at is null and s.number >= (select t.shards from v1.tenant t where t.id = s.tenant_id)
-            and coalesce(s.unknown_until, '-infinity') <= now() and v1.is_shard_empty(s.tenant_id, s.number)
+            and coalesce(greatest(s.unknown_until, s.held_until), '-infinity') <= now() and v1.is_shard_empty(s.tenant_id, s.number)
       order by d.is_due desc, hashtextextended(s.tenant_id || '/' || s.number, p_turn)
       limit p_most) b
 $$;

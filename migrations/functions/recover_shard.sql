@@ -31,7 +31,7 @@ begin
   -- One that takes no runs and never had any is closed from its beginning.
   insert into v1.shard as s (tenant_id, number, epoch, closed_at)
     values (v_tenant, v_shard, 1, (select v_at from v1.tenant t where t.id = v_tenant and t.shards <= v_shard))
-    on conflict (tenant_id, number) do update set epoch = s.epoch + 1
+    on conflict (tenant_id, number) do update set epoch = s.epoch + 1, held_until = null
     returning s.epoch into v_epoch;
   v_trusted := v_epoch = 1 or (p->>'epoch')::bigint = v_epoch - 1;
 

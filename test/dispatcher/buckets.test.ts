@@ -71,6 +71,29 @@ test("a bucket that is paused or not full is not forgotten", () => {
   expect(buckets.prune(5_000)).toEqual([ID]);
 });
 
+test("says when the last of them will be full, and then it is", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.nat(40), { minLength: 1, maxLength: 5 }),
+      fc.nat(5_000),
+      (taken, until) => {
+        const buckets = new Buckets();
+        expect(buckets.fullAt).toBe(0);
+        for (const [index, units] of taken.entries()) {
+          buckets.take(countId("tokens", String(index)), WINDOWS, units, index);
+        }
+        buckets.freeze(countId("tokens", "0"), until, taken.length);
+        const { fullAt } = buckets;
+        const most = Math.max(...taken);
+        if (most > 0) expect(fullAt).toBeGreaterThanOrEqual(Math.floor((most * 60_000) / 100));
+        expect(fullAt).toBeLessThanOrEqual(until + taken.length + (most * 60_000) / 100 + 3);
+        buckets.prune(Math.max(fullAt, until, taken.length));
+        expect(buckets.size).toBe(0);
+      },
+    ),
+  );
+});
+
 test("after a pause there is what was refused, and no more has gathered", () => {
   const buckets = new Buckets();
   buckets.pause(ID, WINDOWS, { until: 5_000, units: 3 }, 0);

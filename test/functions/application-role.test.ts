@@ -52,6 +52,7 @@ const ENTRIES = [
   "forget_deleted_filters",
   "forget_ended_schedules",
   "forget_expired_keys",
+  "hold_shard",
   "limit_users",
   "move_schedules",
   "open_messages",

@@ -1,7 +1,7 @@
 /** How many shards a tenant has, and when one that takes no more runs is closed. */
 import type pg from "pg";
 import { describe, expect, inject, test } from "vitest";
-import { closeShard, readShards, setShards } from "../../database/shards.ts";
+import { closeShard, holdShard, readShards, setShards } from "../../database/shards.ts";
 import { newId } from "../../protocol/ids.ts";
 import type { ShardMap } from "../../protocol/shard-map.ts";
 import { expectSound } from "./invariants.ts";
@@ -152,6 +152,20 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
   test("are called once a minute while they could be closed and are not", async () => {
     const { first, last } = await draining();
     expect(await isBusy(first)).toBe(false);
+    expect(await isBusy(last)).toBe(true);
+  });
+
+  test("are not called before the moment until which they keep something, as this life has said", async () => {
+    const { last } = await draining();
+    const { tenant, shard, epoch } = last;
+    await holdShard(query, { tenant, shard, epoch: epoch - 1 }, FAR);
+    expect(await isBusy(last)).toBe(true);
+    await holdShard(query, { tenant, shard, epoch }, FAR);
+    expect(await isBusy(last)).toBe(false);
+    await holdShard(query, { tenant, shard, epoch }, Date.now() - 1);
+    expect(await isBusy(last)).toBe(true);
+    await holdShard(query, { tenant, shard, epoch }, FAR);
+    await last.recover(); // the next life says it again, if it is still so
     expect(await isBusy(last)).toBe(true);
   });
 });

@@ -134,7 +134,7 @@ test("opens again when it is needed again, closed or not", async () => {
   await Promise.any([worker.receiveTask({ run: run.id }), at(2).receiveTask({ run: run.id })]);
 });
 
-test("stays open while a handler of a cancelled run has not stopped, then closes within a minute", async () => {
+test("stays open while a handler of a cancelled run has not stopped, and closes once it has", async () => {
   const run = await start(2);
   const { task, attempt } = await at(2).receiveTask({ run: run.id });
   await set(2);
@@ -144,18 +144,41 @@ test("stays open while a handler of a cancelled run has not stopped, then closes
   expect(await shards()).toContain("2 draining");
   at(2).say({ type: "released", task, attempt });
   await world.settled();
-  await nudgeBusy();
   await world.advance(REST_MS, ALL);
   expect(await shards()).toEqual(["0 active", "1 active"]);
 });
 
-/** As the clock does, once a minute. */
-async function nudgeBusy(): Promise<void> {
+test("sleeps while a rate that it has counted refills, whom nobody reminds of it, and closes then", async () => {
+  const limits = [{ rate: [{ units: 1, perMs: 3_600_000 }], key: "input.customer" }];
+  await world.register({ name: "rare", limits, steps: [{ name: "only" }] });
+  const customer = Array.from({ length: 100 }, (_, n) => `c${n}`).find(
+    (name) => shardOfKey(`rare#1 ${name}`, SHARDS) === 2,
+  );
+  const worker = await world.connectWorker({ actions: ["rare:only"] }, 2);
+  const run = await world.startRun({ workflow: "rare", input: { customer: customer ?? "" } });
+  worker.complete(await worker.receiveTask({ run: run.id }));
+  await worker.receive("recorded");
+  await set(2);
+  await world.advance(REST_MS, ALL);
+  expect(await busyShards()).toEqual([]);
+  await world.evictShard();
+  await world.advance(3_600_000 - 2 * REST_MS, ALL);
+  expect(await shards()).toContain("2 draining");
+  expect(await busyShards()).toEqual([]);
+  await world.advance(2 * REST_MS, ALL);
+  expect(await shards()).toEqual(["0 active", "1 active"]);
+});
+
+/** Those that the clock would call now. */
+async function busyShards(): Promise<number[]> {
   const [row] = await world.sql("select v1.busy_shards() as busy");
   const busy = row?.["busy"] as { tenant: string; shard: number }[];
-  for (const { tenant, shard } of busy) {
-    if (tenant === world.tenant) await world.shardAt(shard).nudge();
-  }
+  return busy.filter(({ tenant }) => tenant === world.tenant).map(({ shard }) => shard);
+}
+
+/** As the clock does, once a minute. */
+async function nudgeBusy(): Promise<void> {
+  for (const shard of await busyShards()) await world.shardAt(shard).nudge();
   await world.settled();
 }
 
