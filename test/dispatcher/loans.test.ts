@@ -6,7 +6,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { RateWindow } from "../../protocol/limit-bodies.ts";
 import { Random } from "../simulation/random.ts";
 import { NO_TROUBLE, type Trouble } from "./shard-network.ts";
-import { Shards, type Take, TIMEOUT_MS } from "./shards.ts";
+import { Shards } from "./shards.ts";
+import { type Take, TIMEOUT_MS } from "./workers.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
 afterEach(() => void vi.useRealTimers());
@@ -50,7 +51,15 @@ test.each([...PINNED, ...Array.from({ length: SEEDS }, (_, index) => FIRST + ind
 );
 
 async function act(world: Shards, random: Random, losesStorage: boolean): Promise<void> {
-  const kind = random.weighted({ arrive: 8, end: 8, pass: 5, crash: 0.4, reshard: 0.4 });
+  const kind = random.weighted({
+    arrive: 8,
+    end: 8,
+    extend: 2,
+    pass: 5,
+    crash: 0.4,
+    reshard: 0.4,
+    cut: 0.4,
+  });
   if (kind === "arrive") {
     const shard = random.pick([...world.shards.keys()]) ?? 0;
     for (let count = random.between(1, 3); count > 0; count--) {
@@ -59,11 +68,17 @@ async function act(world: Shards, random: Random, losesStorage: boolean): Promis
   } else if (kind === "end") {
     const working = random.pick([...world.working.values()]);
     if (working) world.end(working);
+  } else if (kind === "extend") {
+    const working = random.pick([...world.working.values()]);
+    if (working) world.extend(working, random.between(1, 6 * TIMEOUT_MS));
   } else if (kind === "crash") {
     const shard = random.pick([...world.shards.keys()]) ?? 0;
     world.crash(shard, losesStorage && random.chance(0.5));
   } else if (kind === "reshard") {
     world.reshard(random.between(1, 6));
+  } else if (kind === "cut") {
+    const shard = random.pick([...world.shards.keys()]) ?? 0;
+    if (!world.cut.delete(shard)) world.cut.add(shard);
   }
   await world.pass(kind === "pass" ? random.skewed(1, 30_000) : random.skewed(0, 200));
 }
@@ -77,6 +92,7 @@ function check(world: Shards, seed: number): void {
 /** Without trouble from now on, everything that is open ends. */
 async function finish(world: Shards, random: Random, checked: () => void): Promise<void> {
   world.trouble = NO_TROUBLE;
+  world.cut.clear();
   const endsBy = world.now + 40 * TIMEOUT_MS;
   while (world.open.size > 0) {
     expect(world.now, `${world.open.size} tasks never start`).toBeLessThan(endsBy);
@@ -84,7 +100,7 @@ async function finish(world: Shards, random: Random, checked: () => void): Promi
     await world.pass(200);
     checked();
   }
-  await world.pass(200_000);
+  await world.pass(400_000); // longer than anything is lent for
   for (const { state, loans } of world.shards.values()) {
     expect([...state.permits.ids()]).toEqual([]);
     expect([...state.borrowing.loans()].map(({ id }) => id)).toEqual([]);

@@ -18,14 +18,27 @@ export interface NetworkParts {
   later: (ms: number, run: () => void) => void;
   /** Whether the life that calls is still there. */
   isAlive: () => boolean;
+  /** Whether no message goes between the two. */
+  isCut: () => boolean;
+  /** Told of every call that is tried. */
+  say: (method: string) => void;
   /** Has the shard answer, if there is one. */
   answer: (method: string, parameter: unknown) => { answer: unknown } | undefined;
 }
 
-export function peerThrough({ random, trouble, later, isAlive, answer }: NetworkParts): Peer {
+export function peerThrough({
+  random,
+  trouble,
+  later,
+  isAlive,
+  isCut,
+  say,
+  answer,
+}: NetworkParts): Peer {
   const call = (method: string, parameter: unknown): Promise<never> => {
     const { promise, resolve, reject } = Promise.withResolvers<never>();
     const { lost, repeated, lateMs } = trouble();
+    say(method);
     // A life that has ended hears nothing.
     const lose = (): void => {
       if (isAlive()) reject(new Error("The shard did not answer"));
@@ -33,14 +46,16 @@ export function peerThrough({ random, trouble, later, isAlive, answer }: Network
     const deliver = (): { answer: unknown } | undefined =>
       structuredClone(answer(method, structuredClone(parameter)));
     later(random.skewed(1, lateMs), () => {
-      if (random.chance(lost)) return later(10, lose);
+      if (isCut() || random.chance(lost)) return later(10, lose);
       const answered = deliver();
       if (answered === undefined) return later(5, lose);
       later(random.skewed(1, lateMs), () => {
-        if (random.chance(lost)) return lose();
+        if (isCut() || random.chance(lost)) return lose();
         if (isAlive()) resolve(answered.answer as never);
       });
-      if (random.chance(repeated)) later(random.between(1, lateMs * 50), () => void deliver());
+      if (random.chance(repeated)) {
+        later(random.between(1, lateMs * 50), () => void (isCut() || deliver()));
+      }
     });
     return promise;
   };

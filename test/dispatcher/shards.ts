@@ -3,12 +3,11 @@
  * are late, lost and repeated, shards lose their memory or their storage, and their number changes. Who is at
  * work is known from the workers' side.
  */
-import { vi } from "vitest";
 import type { VersionRow } from "../../database/definition-rows.ts";
 import type { Lease } from "../../durable-objects/dispatcher/leases.ts";
 import { needsOf } from "../../durable-objects/dispatcher/needs.ts";
-
 import { ShardAttempts } from "../../durable-objects/shard-attempts.ts";
+import { ShardFrames } from "../../durable-objects/shard-frames.ts";
 import { ShardLoans } from "../../durable-objects/shard-loans.ts";
 import { ShardWhy } from "../../durable-objects/shard-why.ts";
 import { type Peer, ShardPeers } from "../../durable-objects/shard-peers.ts";
@@ -20,16 +19,16 @@ import { createLogger } from "../../telemetry/log.ts";
 import { ObjectDisk, ObjectStorage } from "../simulation/object-storage.ts";
 import type { Random } from "../simulation/random.ts";
 import { peerThrough, type Trouble } from "./shard-network.ts";
+import { Timeline } from "./timeline.ts";
 import { readyTask, sessionRecord } from "./transitions.ts";
-
-/** What an attempt may take, in milliseconds. */
-export const TIMEOUT_MS = 20_000;
+import { type Take, TIMEOUT_MS, Workers, type Working } from "./workers.ts";
 
 interface Shard {
   number: number;
   disk: ObjectDisk;
   state: ShardState;
   attempts: ShardAttempts;
+  frames: ShardFrames;
   loans: ShardLoans;
   why: ShardWhy;
   isRecovered: boolean;
@@ -39,36 +38,26 @@ interface Shard {
   armedAt: number;
 }
 
-/** An attempt in a worker's hands. */
-export interface Working {
-  shard: number;
-  task: string;
-  attempt: number;
-  run: string;
-  key: string;
-  units: number;
-  since: number;
-  /** Its worker stops it by then. */
-  until: number;
-}
-
-export interface Take {
-  key: string;
-  units: number;
+/** What one shard has said to another. */
+export interface Said {
+  from: number;
+  to: number;
+  method: string;
   at: number;
 }
 
 export class Shards {
-  now = 1_000_000;
   trouble: Trouble;
+  /** Shards that reach no other, and that none reaches. Their workers do. */
+  readonly cut = new Set<number>();
   map: ShardMap = { version: 1, since: 1, count: 1, draining: [] };
   readonly shards = new Map<number, Shard>();
-  readonly working = new Map<string, Working>();
-  readonly taken: Take[] = [];
   /** Tasks that have not ended: where they are, and what they ask for. */
   readonly open = new Map<string, { shard: number; attempt: number; key: string; units: number }>();
-  #events: { at: number; order: number; run: () => void }[] = [];
-  #order = 0;
+  /** Every call between shards that was tried. */
+  readonly said: Said[] = [];
+  #timeline = new Timeline(() => this.#nextAlarm());
+  #workers = new Workers(this.#timeline);
   #random: Random;
   #version: VersionRow;
 
@@ -84,8 +73,25 @@ export class Shards {
       steps: [{ ...step, timeoutMs: TIMEOUT_MS, dispatch: { limits } }],
       ...(ofRun.length > 0 && { dispatch: { limits: ofRun } }),
     };
-    vi.setSystemTime(this.now);
     this.#begin(0, new ObjectDisk(), 0, 0);
+  }
+
+  get now(): number {
+    return this.#timeline.now;
+  }
+
+  /** Attempts in workers' hands. */
+  get working(): Map<string, Working> {
+    return this.#workers.working;
+  }
+
+  get taken(): Take[] {
+    return this.#workers.taken;
+  }
+
+  /** How many attempts hold each key of a limit at this moment. */
+  held(): Map<string, number> {
+    return this.#workers.held();
   }
 
   /** Other shards from now on; each learns of it when it is told, or from another. */
@@ -97,7 +103,7 @@ export class Shards {
     this.#trace("reshard", this.map);
     for (const number of shardNumbers(this.map)) {
       if (!this.shards.has(number)) this.#begin(number, new ObjectDisk(), 0, 0);
-      this.#later(this.#random.between(0, this.trouble.lateMs * 4), () => {
+      this.#timeline.later(this.#random.between(0, this.trouble.lateMs * 4), () => {
         const shard = this.shards.get(number);
         if (shard?.isRecovered === true) this.#heed(shard);
       });
@@ -115,14 +121,33 @@ export class Shards {
   /** A worker has done what it was given; its run is over. */
   end(working: Working): void {
     this.#trace(`${working.shard} ends`, working.task, working.key);
-    this.#stop(working);
+    this.#workers.stop(working);
     // An attempt that was written off: what it has done comes too late.
     if (this.open.get(working.task)?.attempt !== working.attempt) return;
     this.open.delete(working.task);
-    const shard = this.shards.get(working.shard);
-    const lease = shard?.state.leases.find(working.task, working.attempt);
-    if (shard === undefined || lease === undefined) return;
-    this.#endLease(shard, lease);
+    this.#endAttempt(working, true);
+  }
+
+  /** The attempt is over, and its run sleeps for so long; then it goes on. */
+  sleep(working: Working, ms: number): void {
+    this.#workers.stop(working);
+    const open = this.open.get(working.task);
+    if (open?.attempt !== working.attempt) return;
+    open.attempt++;
+    this.#endAttempt(working, false);
+    this.#timeline.later(ms, () => {
+      const shard = this.shards.get(working.shard);
+      if (shard) this.#admit(shard, working.task);
+    });
+  }
+
+  /** Its handler needs so much time from now on: it has it when it is told so. */
+  extend({ shard: number, task, attempt }: Working, ms: number): void {
+    const shard = this.shards.get(number);
+    const session = shard?.state.roster.find("session");
+    if (shard === undefined || session === undefined || !shard.isRecovered) return;
+    const frame = { type: "extend" as const, task, attempt, timeoutMs: ms };
+    shard.frames.read(session, frame, 0, false, this.now);
     this.#settle(shard);
   }
 
@@ -149,64 +174,29 @@ export class Shards {
     if (shard === undefined) return;
     if (losesStorage) shard.disk.forget();
     this.#trace(`crash ${number}`, String(losesStorage));
+    if (losesStorage) this.#workers.stopProlonged(number);
     this.#begin(number, losesStorage ? new ObjectDisk() : shard.disk, shard.epoch, shard.life);
   }
 
   /** Lets time pass, and everything happen that is due. */
-  async pass(ms: number): Promise<void> {
-    const end = this.now + ms;
-    for (;;) {
-      const next = this.#next();
-      if (next === undefined || next.at > end) break;
-      this.now = Math.max(this.now, next.at);
-      vi.setSystemTime(this.now);
-      next.run();
-      await settled();
-    }
-    this.now = end;
-    vi.setSystemTime(end);
+  pass(ms: number): Promise<void> {
+    return this.#timeline.pass(ms);
   }
 
-  /** How many attempts hold each key of a limit at this moment. */
-  held(): Map<string, number> {
-    const held = new Map<string, number>();
-    for (const { key } of this.working.values()) held.set(key, (held.get(key) ?? 0) + 1);
-    return held;
-  }
-
-  #next(): { at: number; run: () => void } | undefined {
+  /** The alarm of a shard. */
+  #nextAlarm(): { at: number; run: () => void } | undefined {
     let soonest: Shard | undefined;
     for (const shard of this.shards.values()) {
       if (soonest === undefined || shard.armedAt < soonest.armedAt) soonest = shard;
     }
-    const [event] = this.#events;
-    const alarm = soonest?.armedAt ?? Number.POSITIVE_INFINITY;
-    if (event !== undefined && event.at <= alarm) {
-      const { at, run } = event;
-      const take = (): void => {
-        this.#events.splice(this.#events.indexOf(event), 1);
-        run();
-      };
-      return { at, run: take };
-    }
-    if (soonest === undefined || !Number.isFinite(alarm)) return undefined;
+    if (soonest === undefined || !Number.isFinite(soonest.armedAt)) return undefined;
     const shard = soonest;
-    const { life } = shard;
-    return {
-      at: alarm,
-      run: () => {
-        if (shard.life !== life) return;
-        shard.armedAt = Number.POSITIVE_INFINITY;
-        shard.attempts.enforceDeadlines(this.now, () => this.now);
-        this.#settle(shard);
-      },
+    const run = (): void => {
+      shard.armedAt = Number.POSITIVE_INFINITY;
+      shard.attempts.enforceDeadlines(this.now, () => this.now);
+      this.#settle(shard);
     };
-  }
-
-  #later(ms: number, run: () => void): void {
-    const event = { at: this.now + ms, order: this.#order++, run };
-    const index = this.#events.findIndex(({ at }) => at > event.at);
-    this.#events.splice(index < 0 ? this.#events.length : index, 0, event);
+    return { at: shard.armedAt, run };
   }
 
   #begin(number: number, disk: ObjectDisk, epoch: number, life: number): void {
@@ -235,6 +225,7 @@ export class Shards {
       disk,
       state,
       attempts,
+      frames: new ShardFrames(state, attempts),
       loans,
       isRecovered: false,
       epoch,
@@ -243,7 +234,7 @@ export class Shards {
     };
     Object.assign(shard, { peers });
     this.shards.set(number, shard);
-    this.#later(this.#random.between(1, 50), () => this.#recover(shard, peers));
+    this.#timeline.later(this.#random.between(1, 50), () => this.#recover(shard, peers));
   }
 
   /** What the first commit of a life is told, from Postgres. */
@@ -302,6 +293,9 @@ export class Shards {
       for (const frame of frames) {
         if (frame.type === "task") this.#work(shard, frame.task, frame.attempt);
         else if (frame.type === "cancel") this.#let(shard, frame.task, frame.attempt);
+        else if (frame.type === "extended") {
+          this.#workers.prolong(frame.task, frame.attempt, frame.timeoutMs);
+        }
       }
     }
     const nextAlarm = Math.min(due, loans.nextDue, state.turns.nextOpening());
@@ -316,18 +310,12 @@ export class Shards {
     if (open === undefined) throw new Error(`${task} starts, and has ended`);
     const { key, units } = open;
     this.#trace(`${shard.number} starts`, task, key);
-    this.taken.push({ key, units, at: this.now });
-    const until = this.now + TIMEOUT_MS;
-    const of = { shard: shard.number, run: runIdOf(task), since: this.now, until };
-    const working = { task, attempt, key, units, ...of };
-    this.working.set(`${task}/${attempt}`, working);
-    this.#later(TIMEOUT_MS, () => this.#stop(working));
+    this.#workers.start({ task, attempt, key, units, shard: shard.number, run: runIdOf(task) });
   }
 
   /** Its worker has stopped an attempt because its shard wants it to. */
   #let(shard: Shard, task: string, attempt: number): void {
-    const working = this.working.get(`${task}/${attempt}`);
-    if (working) this.#stop(working);
+    this.#workers.stop({ task, attempt });
     const lease = shard.state.leases.find(task, attempt);
     if (lease === undefined) return;
     this.#endLease(shard, lease);
@@ -341,8 +329,10 @@ export class Shards {
     return peerThrough({
       random: this.#random,
       trouble: () => this.trouble,
-      later: (ms, run) => this.#later(ms, run),
+      later: (ms, run) => this.#timeline.later(ms, run),
       isAlive: () => this.shards.get(from.number) === from,
+      isCut: () => this.cut.has(from.number) || this.cut.has(to),
+      say: (method) => this.said.push({ from: from.number, to, method, at: this.now }),
       answer: (method, parameter) => {
         const target = this.shards.get(to);
         if (target === undefined) return undefined;
@@ -353,14 +343,18 @@ export class Shards {
     });
   }
 
-  #stop({ task, attempt }: Working): void {
-    this.working.delete(`${task}/${attempt}`);
+  #endAttempt({ shard: number, task, attempt }: Working, isRunOver: boolean): void {
+    const shard = this.shards.get(number);
+    const lease = shard?.state.leases.find(task, attempt);
+    if (shard === undefined || lease === undefined) return;
+    this.#endLease(shard, lease, isRunOver);
+    this.#settle(shard);
   }
 
-  #endLease({ state, attempts }: Shard, lease: Lease): void {
+  #endLease({ state, attempts }: Shard, lease: Lease, isRunOver = true): void {
     lease.state = "ending";
     attempts.endAll([lease]);
-    attempts.endRuns([lease.run]);
+    if (isRunOver) attempts.endRuns([lease.run]);
     state.handouts.end(lease.task);
     state.committer.takeBatch(true); // nobody commits here
   }
@@ -380,9 +374,4 @@ function hearing({ loans, why }: Shard, method: string, parameter: unknown): unk
   if (method === "hearHeld") return why.hearHeld(...(parameter as Parameters<Peer["hearHeld"]>));
   const hear = loans as unknown as Record<string, (call: unknown) => unknown>;
   return hear[method]?.(parameter);
-}
-
-/** All that follows from an event without time passing. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 30; turn++) await Promise.resolve();
 }

@@ -5,7 +5,8 @@ import type { LimitUse, WaitReason } from "../../protocol/limit-bodies.ts";
 import { runIdOf } from "../../protocol/ids.ts";
 import { Random } from "../simulation/random.ts";
 import { NO_TROUBLE } from "./shard-network.ts";
-import { Shards, TIMEOUT_MS, type Working } from "./shards.ts";
+import { Shards } from "./shards.ts";
+import { TIMEOUT_MS, type Working } from "./workers.ts";
 
 const SHARDS = 3;
 const KEY = "k";
