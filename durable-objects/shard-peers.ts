@@ -31,7 +31,7 @@ export function peersWithin({ DISPATCHER }: PeerBindings, jurisdiction: string |
 }
 
 /** A shard that has just died is there again at the next call. */
-const MAX_CALLS = 3;
+export const MAX_CALLS = 3;
 
 export class ShardPeers {
   #state: ShardState;
