@@ -103,7 +103,7 @@ export class ShardAdmission {
   changeLimits(limits: LimitsRow): void {
     const { book, window, backlog, turns, returns, log } = this.#state;
     if (book.version !== undefined && limits.version < book.version) return; // an older answer, late
-    book.replace(limits);
+    this.#attempts.limits.change(limits);
     for (const task of window.remove(() => true)) {
       const sorted = this.#sorted(task);
       if (sorted !== undefined) this.#enter(sorted);

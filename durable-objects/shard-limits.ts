@@ -3,10 +3,13 @@
  * make. Written to the shard's own storage in the same turn, so that limits hold over its sleep.
  */
 import type { RecoverReply } from "../database/rows.ts";
+import type { LimitsRow } from "../database/definition-rows.ts";
 import type { RateWindow } from "../protocol/limit-bodies.ts";
 import { type Lease, leaseKey, type Reserve } from "./dispatcher/leases.ts";
+import type { LimitBook } from "./dispatcher/limit-book.ts";
 import { LEASE_SLACK_MS } from "./dispatcher/limits.ts";
 import { boundOf, needsOf } from "./dispatcher/needs.ts";
+import { type CountId, type Permits, partsOf } from "./dispatcher/permits.ts";
 import type { Placement } from "./dispatcher/scheduler.ts";
 import { Shares } from "./dispatcher/shares.ts";
 import type { ShardState } from "./shard-state.ts";
@@ -25,8 +28,8 @@ export class ShardLimits {
 
   /** What Postgres has said of limits to a new life. */
   recover({ limits, over, holding, unknownMs }: RecoverReply, now: number): void {
-    const { book, permits, buckets, turns, returns, storage } = this.#state;
-    book.replace(limits);
+    const { permits, buckets, turns, returns, storage } = this.#state;
+    this.change(limits);
     returns.openAll();
     this.endRuns(over);
     if (holding === undefined) return;
@@ -36,6 +39,13 @@ export class ShardLimits {
     storage.writeClosure({ since: now, until: permits.closedUntil });
     for (const run of holding) this.#holdAgain(run);
     turns.openAll();
+  }
+
+  /** Stored limits are these now. Of one that was lowered nobody may use again what is let go of. */
+  change(limits: LimitsRow): void {
+    const { book, lending, permits } = this.#state;
+    book.replace(limits);
+    lending.contendWhere((id) => isOver(id, permits, book));
   }
 
   /** Writes down what placements have taken. */
@@ -170,3 +180,9 @@ export class ShardLimits {
 }
 
 type Holding = NonNullable<RecoverReply["holding"]>[number];
+
+/** Whether more permits of a stored limit are held, here or elsewhere, than there are by now. */
+export function isOver(id: CountId, permits: Permits, book: LimitBook): boolean {
+  const { limit, key } = partsOf(id);
+  return permits.count(id) > (book.boundOf(limit, key)?.concurrency ?? Number.POSITIVE_INFINITY);
+}

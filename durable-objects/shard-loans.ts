@@ -16,6 +16,7 @@ import { partsOf } from "./dispatcher/permits.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import { ShardBorrowing } from "./shard-borrowing.ts";
 import { ShardGathering } from "./shard-gathering.ts";
+import { isOver } from "./shard-limits.ts";
 import { LoanCalls, type LoanSurroundings } from "./shard-loan-calls.ts";
 import type { ShardPeers } from "./shard-peers.ts";
 import type { ShardState } from "./shard-state.ts";
@@ -176,10 +177,12 @@ export class ShardLoans {
   }
 
   #grantOf(lent: Lent, now: number): LoanGrant {
-    const { lending, turns, returns, buckets } = this.#state;
+    const { lending, turns, returns, buckets, permits, book } = this.#state;
     const { id } = lent.record;
     const isContended =
-      returns.claims(id) > 0 || turns.lineFor(id).some((lane) => lane !== lent.line);
+      returns.claims(id) > 0 ||
+      turns.lineFor(id).some((lane) => lane !== lent.line) ||
+      isOver(id, permits, book);
     const pausedUntil = buckets.find(id)?.pausedUntil ?? 0;
     return lending.grantOf(lent, isContended, pausedUntil > now ? pausedUntil : 0);
   }

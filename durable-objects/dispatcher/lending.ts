@@ -143,6 +143,11 @@ export class Lending {
     }
   }
 
+  /** Fewer may hold these keys than do: likewise. */
+  contendWhere(isOver: (id: CountId) => boolean): void {
+    for (const id of this.#ofKey.keys()) if (isOver(id)) this.contend(id);
+  }
+
   /** Its shard is to be told of it. */
   tell(lent: Lent): void {
     this.#untold.add(lent);
