@@ -11,16 +11,24 @@ import type { ShardAttempts } from "./shard-attempts.ts";
 import type { LoanCalls } from "./shard-loan-calls.ts";
 import type { ShardState } from "./shard-state.ts";
 
+/** Units of those who wait for more than has been lent, as a look has found them. */
+interface Waiting {
+  units: number[];
+  look: number;
+}
+
 export class ShardBorrowing {
   #state: ShardState;
   #attempts: ShardAttempts;
   #calls: LoanCalls;
-  /** To be asked for, by shard; and shards that are being asked. */
-  #asking = new Map<number, Set<Loan>>();
+  /** To be asked for, by shard, with who was found to wait; and shards that are being asked. */
+  #asking = new Map<number, Map<Loan, Waiting>>();
   #asked = new Set<number>();
   /** Grants of loans that are not known here, by shard. */
   #unknown = new Map<number, LoanName[]>();
   #lastAt = 0;
+  /** Counts looks at what there is to say: who waits is as it was found for as long as there was no other. */
+  #looks = 0;
 
   constructor(state: ShardState, attempts: ShardAttempts, calls: LoanCalls) {
     this.#state = state;
@@ -35,6 +43,7 @@ export class ShardBorrowing {
 
   /** Finds out what there is to say, for `fly`. */
   collect(now: number): void {
+    this.#looks++;
     const { borrowing } = this.#state;
     if (!borrowing.hasTouched && borrowing.nextDue > now) return;
     for (const loan of borrowing.takeTouched(now)) this.#consider(loan, now);
@@ -70,9 +79,10 @@ export class ShardBorrowing {
     if (isTelling || wantsTime || wantsMore) {
       const owner = ownership.ownerOf(loan.id);
       loan.isQueued = true;
+      const found = { units: waiting, look: this.#looks };
       const others = this.#asking.get(owner);
-      if (others) others.add(loan);
-      else this.#asking.set(owner, new Set([loan]));
+      if (others) others.set(loan, found);
+      else this.#asking.set(owner, new Map([[loan, found]]));
     } else if (!loan.isInUse && waiting.length === 0 && record.pausedUntil <= now) {
       borrowing.forget(loan);
     }
@@ -111,14 +121,15 @@ export class ShardBorrowing {
     if (this.#asked.has(shard)) return;
     const { borrowing, ownership, permits, storage } = this.#state;
     const now = Date.now();
-    const asked = this.#takeAsking(shard).filter(
+    const asking = this.#takeAsking(shard).filter(
       // Meanwhile it may have been forgotten, or have another owner.
-      (loan) => borrowing.find(loan.id) === loan && ownership.ownerOf(loan.id) === shard,
+      ([loan]) => borrowing.find(loan.id) === loan && ownership.ownerOf(loan.id) === shard,
     );
+    const asked = asking.map(([loan]) => loan);
     const unknown = this.#unknown.get(shard) ?? [];
     this.#unknown.delete(shard);
     if (asked.length === 0 && unknown.length === 0) return;
-    const asks = asked.map((loan) => this.#askOf(loan, now));
+    const asks = asking.map(([loan, found]) => this.#askOf(loan, found, now));
     storage.writeLoans(borrowing.takeChanged());
     this.#lastAt = Math.max(now, this.#lastAt + 1);
     const { closedUntil: unknownUntil } = permits;
@@ -145,18 +156,19 @@ export class ShardBorrowing {
   }
 
   /** As many as one call takes. */
-  #takeAsking(shard: number): Loan[] {
+  #takeAsking(shard: number): [Loan, Waiting][] {
     const loans = this.#asking.get(shard);
     const taken = [...(loans ?? [])].slice(0, MAX_LOAN_CALL);
-    for (const loan of taken) loans?.delete(loan);
+    for (const [loan] of taken) loans?.delete(loan);
     if (loans?.size === 0) this.#asking.delete(shard);
     return taken;
   }
 
-  #askOf(loan: Loan, now: number): LoanAsk {
+  #askOf(loan: Loan, { units, look }: Waiting, now: number): LoanAsk {
     const { borrowing, turns } = this.#state;
     const { id, record, need } = loan;
-    const waiting = this.#waitingFor(loan, now);
+    // While another call was on its way others may have come, or gone.
+    const waiting = look === this.#looks ? units : this.#waitingFor(loan, now);
     const { name, seq, granted: keep, received, spent, returned, refunded, pause } = record;
     borrowing.noteAsked(loan, waiting.length, now);
     const line = turns.lineFor(id);

@@ -21,7 +21,7 @@ export interface NetworkParts {
   /** Whether no message goes between the two. */
   isCut: () => boolean;
   /** Told of every call that is tried. */
-  say: (method: string) => void;
+  say: (method: string, parameter: unknown) => void;
   /** Has the shard answer, if there is one. */
   answer: (method: string, parameter: unknown) => { answer: unknown } | undefined;
 }
@@ -38,7 +38,7 @@ export function peerThrough({
   const call = (method: string, parameter: unknown): Promise<never> => {
     const { promise, resolve, reject } = Promise.withResolvers<never>();
     const { lost, repeated, lateMs } = trouble();
-    say(method);
+    say(method, parameter);
     // A life that has ended hears nothing.
     const lose = (): void => {
       if (isAlive()) reject(new Error("The shard did not answer"));

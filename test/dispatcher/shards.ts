@@ -43,6 +43,7 @@ export interface Said {
   from: number;
   to: number;
   method: string;
+  parameter: unknown;
   at: number;
 }
 
@@ -332,7 +333,9 @@ export class Shards {
       later: (ms, run) => this.#timeline.later(ms, run),
       isAlive: () => this.shards.get(from.number) === from,
       isCut: () => this.cut.has(from.number) || this.cut.has(to),
-      say: (method) => this.said.push({ from: from.number, to, method, at: this.now }),
+      say: (method, parameter) => {
+        this.said.push({ from: from.number, to, method, parameter, at: this.now });
+      },
       answer: (method, parameter) => {
         const target = this.shards.get(to);
         if (target === undefined) return undefined;
