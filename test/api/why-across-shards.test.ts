@@ -1,70 +1,22 @@
 /** Why a task waits for a limit that another shard counts, or whose permits another shard has. */
-import { beforeEach, expect, test } from "vitest";
-import type { LimitState, WaitReason, Why } from "../../protocol/limit-bodies.ts";
+import { expect, test } from "vitest";
+import type { LimitState, PutLimit, WaitReason, Why } from "../../protocol/limit-bodies.ts";
 import { taskId } from "../../protocol/ids.ts";
 import type { TaskFrame } from "../../protocol/session.ts";
-import { shardOfKey } from "../../protocol/shard-map.ts";
 import { limitStateSchema } from "../../workers/api/limit-schemas.ts";
 import { whySchema } from "../../workers/api/why-schemas.ts";
-import type { FakeWorker } from "../support/fake-worker.ts";
-import { createWorld, useVirtualTime, type World } from "../support/world.ts";
+import { AT, BOTH, eventually, OTHER, OWNER, TwoShards } from "../support/two-shards.ts";
+import { useVirtualTime, type World } from "../support/world.ts";
 import { ask, expectAnswer } from "./answers.ts";
 
-const BOTH = { shards: [0, 1] };
-/** The shard that counts `llm`, and the other one; and a key by which runs go to each. */
-const OWNER = shardOfKey("llm ", 2);
-const OTHER = 1 - OWNER;
-const AT = [0, 1].map((shard) => keyAt(shard));
-
+let shards: TwoShards;
 let world: World;
-let workers: FakeWorker[];
 
 useVirtualTime();
 
-beforeEach(async () => {
-  world = await createWorld();
-  await world.call("PUT", "/tenant/shards", { count: 2 });
-});
-
-function keyAt(shard: number): string {
-  for (let n = 0; ; n++) if (shardOfKey(`job#1 k${n}`, 2) === shard) return `k${n}`;
-}
-
-/** A workflow of which each run is where its input says, and whose step is under the limit. */
-async function begin(limit: object): Promise<void> {
-  await world.call("PUT", "/limits/llm", limit);
-  const steps = [{ name: "only", limits: [{ limit: "llm" }] }];
-  await world.register({ name: "job", limits: [{ key: "input.at", concurrency: 100 }], steps });
-  workers = [];
-  for (const shard of [0, 1]) {
-    workers.push(await world.connectWorker({ actions: ["job:only"], slots: 9 }, shard));
-  }
-}
-
-const start = async (shard: number): Promise<string> =>
-  (await world.startRun({ workflow: "job", input: { at: AT[shard] ?? "" } })).id;
-
-async function startHeld(shard: number): Promise<TaskFrame> {
-  const run = await start(shard);
-  return await received(shard, run);
-}
-
-/** Shards that can't answer each other yet are asked again a little later: lets time pass until it has come. */
-async function received(shard: number, run: string): Promise<TaskFrame> {
-  return await eventually(async () => {
-    const frames = (await workers[shard]?.unreadWhenQuiet()) ?? [];
-    return frames.find((frame) => frame.type === "task" && frame.run === run) as TaskFrame;
-  });
-}
-
-/** Lets time pass, a little and again, until there is one. */
-async function eventually<Found>(find: () => Promise<Found | undefined>): Promise<Found> {
-  for (let tries = 0; tries < 100; tries++) {
-    const found = await find();
-    if (found !== undefined) return found;
-    await world.advance(50, BOTH);
-  }
-  throw new Error("It has not come in five seconds");
+async function begin(limit: PutLimit): Promise<void> {
+  shards = await TwoShards.begin(limit);
+  ({ world } = shards);
 }
 
 async function whyOf(run: string): Promise<Why> {
@@ -84,8 +36,8 @@ test.each([
   ["another shard, to a task at the one that counts it", OTHER, OWNER],
 ])("a task waits for a permit that is held at %s", async (_, holding, waiting) => {
   await begin({ concurrency: 1 });
-  const held = await startHeld(holding);
-  const run = await start(waiting);
+  const held = await shards.startHeld(holding);
+  const run = await shards.start(waiting);
   const { reason, sentence } = await whyOf(run);
   expect(reason).toEqual({
     kind: "concurrency",
@@ -101,18 +53,18 @@ test.each([
     { key: "", held: 1, limit: 1, holders: [heldBy(held)], waiting: 1 },
   ]);
 
-  workers[holding]?.complete(held);
-  await received(waiting, run);
+  shards.complete(held);
+  await shards.received(waiting, run);
 });
 
 test("holders at both shards are told, each once, and so are those who wait at both", async () => {
   await begin({ concurrency: 2 });
-  const here = await startHeld(OWNER);
-  const there = await startHeld(OTHER);
-  const first = await start(OTHER);
-  const second = await start(OWNER);
+  const here = await shards.startHeld(OWNER);
+  const there = await shards.startHeld(OTHER);
+  const first = await shards.start(OTHER);
+  const second = await shards.start(OWNER);
   // The owner has been told of the one that waits elsewhere.
-  await eventually(async () => {
+  await eventually(world, async () => {
     const { reason } = await whyOf(second);
     return "line" in reason && reason.line.length === 2 ? reason : undefined;
   });
@@ -132,8 +84,8 @@ test("holders at both shards are told, each once, and so are those who wait at b
 
 test("a task waits for units that others have taken at the shard that counts them", async () => {
   await begin({ rate: [{ units: 1, perMs: 60_000 }] });
-  await startHeld(OWNER);
-  const run = await start(OTHER);
+  await shards.startHeld(OWNER);
+  const run = await shards.start(OTHER);
   const { reason } = await whyOf(run);
   expect(reason).toMatchObject({ kind: "rate", limit: "llm", units: 1, isPaused: false });
   expect(reason).not.toHaveProperty("doubt");
@@ -145,14 +97,14 @@ test("a task waits for units that others have taken at the shard that counts the
   expect(state).toMatchObject({ key: "", waiting: 1 });
   expect(state?.available).toBeLessThan(1);
   await world.advance(inMs - 1, BOTH);
-  const early = (await workers[OTHER]?.unreadWhenQuiet()) ?? [];
+  const early = await shards.at(OTHER).unreadWhenQuiet();
   expect(early.filter(({ type }) => type === "task")).toEqual([]);
-  await received(OTHER, run);
+  await shards.received(OTHER, run);
 });
 
 test("a task in the queue is told likewise", async () => {
   await begin({ concurrency: 1 });
-  const held = await startHeld(OWNER);
+  const held = await shards.startHeld(OWNER);
   const inputs = Array.from({ length: 60 }, () => ({ at: AT[OTHER] ?? "" }));
   await world.startRuns("job", inputs);
   await world.settled();

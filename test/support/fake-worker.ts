@@ -120,6 +120,19 @@ export class FakeWorker {
     return frame as Extract<ShardFrame, { type: Type }>;
   }
 
+  /** A frame that has come already, of this type and as is said. */
+  take<Type extends ShardFrame["type"]>(
+    type: Type,
+    isWanted: (frame: Extract<ShardFrame, { type: Type }>) => boolean,
+  ): Extract<ShardFrame, { type: Type }> {
+    const index = this.#frames.findIndex(
+      (frame) => frame.type === type && isWanted(frame as Extract<ShardFrame, { type: Type }>),
+    );
+    if (index < 0) throw new Error(`No such ${type}; there are ${JSON.stringify(this.#frames)}`);
+    const [frame] = this.#frames.splice(index, 1);
+    return frame as Extract<ShardFrame, { type: Type }>;
+  }
+
   receiveTask(match: object = {}): Promise<TaskFrame> {
     return this.receive("task", match);
   }

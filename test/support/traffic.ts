@@ -6,6 +6,7 @@
  */
 import { HeldConnection } from "../../database/connect.ts";
 import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
+import { LoanCalls } from "../../durable-objects/shard-loan-calls.ts";
 import type { CommitRequest } from "../../database/rows.ts";
 
 const PATIENCE_MS = 15_000; // real time until something that never ends fails the test
@@ -19,6 +20,8 @@ class Traffic {
   #running = new Map<HeldConnection, number>();
   #sent = 0;
   #received = 0;
+  /** What shards ask each other of limits. */
+  #calls = 0;
   #answersToLose = 0;
   #answersToPass = 0;
   #areOpeningsHeld = false;
@@ -78,7 +81,7 @@ class Traffic {
     this.#open.clear();
     this.#running.clear();
     this.#opening = 0;
-    this.#sent = this.#received = 0;
+    this.#sent = this.#received = this.#calls = 0;
     this.#answersToLose = this.#answersToPass = 0;
     this.#areOpeningsHeld = false;
   }
@@ -103,11 +106,12 @@ class Traffic {
   }
 
   get #isQuiet(): boolean {
-    return this.#opening === 0 && this.#running.size === 0 && this.#received >= this.#sent;
+    const isWaiting = this.#opening > 0 || this.#running.size > 0 || this.#calls > 0;
+    return !isWaiting && this.#received >= this.#sent;
   }
 
   #describe(): string {
-    return `${this.#running.size} statements, ${this.#opening} connections, ${this.#sent - this.#received} messages`;
+    return `${this.#running.size} statements, ${this.#opening} connections, ${this.#sent - this.#received} messages, ${this.#calls} calls`;
   }
 
   /** Puts itself between the shards and the driver, for good. */
@@ -153,6 +157,15 @@ class Traffic {
     HeldConnection.prototype.close = function () {
       traffic.#drop(this);
       close.call(this);
+    };
+    const { reach } = LoanCalls.prototype;
+    LoanCalls.prototype.reach = async function (shard, call) {
+      traffic.#calls++;
+      try {
+        return (await reach.call(this, shard, call as never)) as never;
+      } finally {
+        traffic.#calls = Math.max(0, traffic.#calls - 1);
+      }
     };
     for (const name of ["webSocketMessage", "webSocketClose"] as const) {
       const original = DispatcherShard.prototype[name] as (...words: unknown[]) => unknown;

@@ -203,26 +203,26 @@ export class World {
   }
 
   /** As `crashShard`, and the object's own storage is lost with it. */
-  async forgetShard(): Promise<void> {
-    await runInDurableObject(this.shard, (_shard, state) => state.storage.deleteAll());
-    await this.crashShard();
+  async forgetShard(shard = 0): Promise<void> {
+    await runInDurableObject(this.shardAt(shard), (_shard, state) => state.storage.deleteAll());
+    await this.crashShard(shard);
   }
 
   /**
    * The worker pings now. The platform notes pings by the real clock, so this has it note the
    * virtual time instead.
    */
-  async ping(worker: FakeWorker): Promise<void> {
+  async ping(worker: FakeWorker, shard = 0): Promise<void> {
     await worker.unreadWhenQuiet();
     const now = new Date();
-    await runInDurableObject(this.shard, (_shard, state) => {
+    await runInDurableObject(this.shardAt(shard), (_shard, state) => {
       state.getWebSocketAutoResponseTimestamp = () => now;
     });
   }
 
   /** Keeps every commit and recovery of the shard waiting at the database. */
-  holdCommits(): Promise<HeldLock> {
-    return this.holdLock("select pg_advisory_lock(v1.shard_lock($1, 0))", [this.tenant]);
+  holdCommits(shard = 0): Promise<HeldLock> {
+    return this.holdLock("select pg_advisory_lock(v1.shard_lock($1, $2))", [this.tenant, shard]);
   }
 
   /** Runs a statement in a transaction that stays open. */
