@@ -125,7 +125,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
 
   /** Takes a worker's WebSocket; the edge Worker has authenticated it. */
   override fetch(request: Request): Response {
-    return this.#sessions.accept(request, () => this.#armForAll());
+    const response = this.#sessions.accept(request);
+    this.#alarm.arm(this.#attempts.takeDue());
+    return response;
   }
 
   /** Makes events and runs durable, and answers once they are. Safe to call again with the same ids. */
@@ -258,7 +260,6 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#sessions.closed(socket, code);
     closeOurSide(socket);
     this.#settle();
-    this.#armForAll();
   }
 
   override webSocketError(socket: WebSocket): void {

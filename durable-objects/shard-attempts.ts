@@ -48,7 +48,7 @@ export class ShardAttempts {
   readonly limits: ShardLimits;
   readonly waiting: ShardWaiting;
   #state: ShardState;
-  /** When the first deadline is that has been set since `dispatch` last told of one. */
+  /** When the first deadline is that has been set since `takeDue`. */
   #due = Number.POSITIVE_INFINITY;
 
   constructor(state: ShardState) {
@@ -81,6 +81,11 @@ export class ShardAttempts {
     }
     storage.writeLeases([...returned, ...placed]);
     this.limits.write(placements, now);
+    return this.takeDue();
+  }
+
+  /** When the first of the deadlines is that have been set since this was last asked. */
+  takeDue(): number {
     const due = this.#due;
     this.#due = Number.POSITIVE_INFINITY;
     return due;

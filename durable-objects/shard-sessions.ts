@@ -74,15 +74,9 @@ export class ShardSessions {
     attempts.rescueOrphans(Date.now());
   }
 
-  /**
-   * Takes a worker's socket, or sends it away for a while.
-   * @param arm Called when a session has lost its socket by that.
-   */
-  accept(request: Request, arm: () => void): Response {
-    return this.#handshakes.admit(request, (session) => {
-      this.#replace(session);
-      arm();
-    });
+  /** Takes a worker's socket, or sends it away for a while: its session may have lost its socket by that. */
+  accept(request: Request): Response {
+    return this.#handshakes.admit(request, (session) => this.#replace(session));
   }
 
   /** Tells every worker that is connected which shards there are. Sent with what else is said in this turn. */
@@ -362,6 +356,7 @@ export class ShardSessions {
 
   #close(session: Session): void {
     session.closedAt = Date.now();
+    this.#attempts.noteDue(session.closedAt + session.resumeGraceMs);
     this.#sockets.delete(session.id);
     this.#heardAt.delete(session.id);
     // What is on its way will be asked for when the worker returns; until then nobody can say.

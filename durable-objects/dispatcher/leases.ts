@@ -80,6 +80,8 @@ export function leaseKey({ task, attempt }: Pick<Lease, "task" | "attempt">): Le
 export class Leases {
   #current = new Map<string, Lease>();
   #cancelled = new Map<LeaseKey, Lease>();
+  /** All of them: thousands of sessions may end at once, and each is asked for its own. */
+  #ofSession = new Map<string, Set<Lease>>();
 
   get size(): number {
     return this.#current.size + this.#cancelled.size;
@@ -95,8 +97,16 @@ export class Leases {
   }
 
   hold(lease: Lease): void {
-    if (lease.state === "cancelled") this.#cancelled.set(leaseKey(lease), lease);
-    else this.#current.set(lease.task, lease);
+    if (lease.state === "cancelled") {
+      this.#drop(this.#cancelled.get(leaseKey(lease)));
+      this.#cancelled.set(leaseKey(lease), lease);
+    } else {
+      this.#drop(this.#current.get(lease.task));
+      this.#current.set(lease.task, lease);
+    }
+    const others = this.#ofSession.get(lease.session);
+    if (others) others.add(lease);
+    else this.#ofSession.set(lease.session, new Set([lease]));
   }
 
   find(task: string, attempt: number): Lease | undefined {
@@ -110,7 +120,7 @@ export class Leases {
   }
 
   ofSession(session: string): Lease[] {
-    return this.#matching(() => true, session);
+    return [...(this.#ofSession.get(session) ?? [])];
   }
 
   /** Those of these runs that a worker may still be at something of. */
@@ -139,7 +149,16 @@ export class Leases {
 
   end(lease: Lease): void {
     if (this.#current.get(lease.task) === lease) this.#current.delete(lease.task);
+    this.#drop(this.#cancelled.get(leaseKey(lease)));
     this.#cancelled.delete(leaseKey(lease));
+    this.#drop(lease);
+  }
+
+  #drop(lease: Lease | undefined): void {
+    if (lease === undefined) return;
+    const others = this.#ofSession.get(lease.session);
+    others?.delete(lease);
+    if (others?.size === 0) this.#ofSession.delete(lease.session);
   }
 
   /** Attempts that have run out of time. */
@@ -177,14 +196,10 @@ export class Leases {
     return due;
   }
 
-  #matching(matches: (lease: Lease) => boolean, session?: string): Lease[] {
+  #matching(matches: (lease: Lease) => boolean): Lease[] {
     const found: Lease[] = [];
     for (const leases of [this.#current, this.#cancelled]) {
-      for (const lease of leases.values()) {
-        if ((session === undefined || lease.session === session) && matches(lease)) {
-          found.push(lease);
-        }
-      }
+      for (const lease of leases.values()) if (matches(lease)) found.push(lease);
     }
     return found;
   }
