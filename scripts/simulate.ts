@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Crew } from "../test/simulation/crew.ts";
+import { ASKED_SHARDS } from "../test/simulation/shard-plans.ts";
 import { describeBroken, Tally } from "../test/simulation/tally.ts";
 import { THEMES, type ThemeName } from "../test/simulation/themes.ts";
 
@@ -16,7 +17,8 @@ const HELP = `Usage: npm run simulate -- [OPTIONS]
   --from S      begin with seed S (default: a random one, printed)
   --seed S      run this seed alone
   --verbose     print everything that happens in it; with --seed
-  --theme T     one kind of bad day only (resharding: with many shards): ${Object.keys(THEMES).join(", ")}
+  --theme T     one kind of bad day only: ${Object.keys(THEMES).join(", ")}
+  --shards X    one: one shard in each of them; many: several (default: as they are drawn)
   --workers W   threads (default: one for each core)
 
 Ends with 1 when a promise is broken. Seeds are the same on every machine.`;
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     verbose: { type: "boolean", default: false },
     theme: { type: "string" },
+    shards: { type: "string" },
     workers: { type: "string", default: String(availableParallelism()) },
     help: { type: "boolean", short: "h" },
   },
@@ -41,6 +44,11 @@ if (values.help) {
 }
 
 const theme = values.theme === undefined ? undefined : themeNamed(values.theme);
+const shards = ASKED_SHARDS.find((one) => one === values.shards);
+if (values.shards !== undefined && shards === undefined) {
+  console.error(`--shards must be one or many; got "${values.shards}".\n\n${HELP}`);
+  process.exit(2);
+}
 const isOne = values.seed !== undefined;
 const first = isOne
   ? numberOf(values.seed, "--seed")
@@ -64,12 +72,13 @@ let given = 0;
 await crew.run(
   () => {
     if (given >= count || performance.now() > deadline) return undefined;
-    return { seed: first + given++, theme, isVerbose: values.verbose };
+    return { seed: first + given++, theme, shards, isVerbose: values.verbose };
   },
   (outcome) => {
     const before = tally.broken.length;
     tally.add(outcome);
-    if (tally.broken.length > before) console.log(`\n${describeBroken(outcome)}`);
+    if (tally.broken.length > before)
+      console.log(`\n${describeBroken(outcome, { theme, shards })}`);
   },
 );
 await crew.stop();

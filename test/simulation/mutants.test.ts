@@ -31,7 +31,7 @@ async function findersOf(mutant: Mutant): Promise<string[]> {
   await crew.run(
     () => {
       if (found.size > 0 || failures.length > 0 || seed >= first + MAX_SEEDS) return undefined;
-      return { seed: seed++, theme: mutant.theme };
+      return { seed: seed++, theme: mutant.theme, shards: mutant.shards ?? "one" };
     },
     (outcome) => {
       if (isFailure(outcome)) failures.push(outcome.error);

@@ -6,6 +6,7 @@
 
 import type { Rewrite } from "./postgres.ts";
 import { SHARD_MUTANTS } from "./shard-mutants.ts";
+import type { AskedShards } from "./shard-plans.ts";
 import type { ThemeName } from "./themes.ts";
 
 export interface Edit {
@@ -25,6 +26,8 @@ export interface Mutant extends Edit {
   foundBy: string[];
   /** The kind of bad day that finds it soonest. */
   theme?: ThemeName;
+  /** Default one: what is not of many shards is found sooner. */
+  shards?: AskedShards;
   /** Where to begin, for one that few days find: there is one within a hundred. Default 1. */
   firstSeed?: number;
 }
@@ -260,8 +263,7 @@ export const MUTANTS: readonly Mutant[] = [
     to: "'infinity'::timestamptz",
     foundBy: ["every accepted run ends"],
   },
-  // The others need many shards in a theme that has one for now.
-  ...SHARD_MUTANTS.filter(({ theme }) => theme === "resharding"),
+  ...SHARD_MUTANTS.map((mutant) => ({ ...mutant, shards: "many" as const })),
 ];
 
 /** Applies a mutant; `checkApplied` throws when a file of it was never read. */

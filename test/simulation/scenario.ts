@@ -20,7 +20,7 @@ import {
   type UsePlan,
 } from "./limit-plans.ts";
 import { Random } from "./random.ts";
-import { drawShards, ONE_SHARD, type ShardPlan } from "./shard-plans.ts";
+import { type AskedShards, drawShards, type ShardPlan } from "./shard-plans.ts";
 import { THEMES, type Theme, type ThemeName } from "./themes.ts";
 import { calmWeather, type Span, type Weather } from "./weather.ts";
 
@@ -144,7 +144,13 @@ export function stepPlan(
   return workflows.find(({ name }) => name === workflow)?.steps.find(({ name }) => name === step);
 }
 
-export function drawScenario(seed: number, asked?: ThemeName): Scenario {
+/** What of a scenario is asked for, and not drawn. */
+export interface Asked {
+  theme?: ThemeName | undefined;
+  shards?: AskedShards | undefined;
+}
+
+export function drawScenario(seed: number, { theme: asked, shards }: Asked = {}): Scenario {
   const random = new Random(`scenario ${seed}`);
   const weights = Object.fromEntries(
     Object.entries(THEMES).map(([name, { weight }]) => [name, weight]),
@@ -159,12 +165,11 @@ export function drawScenario(seed: number, asked?: ThemeName): Scenario {
   const limitedWorkflows = hasLimits ? limitAll(drawnWorkflows, limits, theme) : drawnWorkflows;
   const gates = random.stream("gates");
   const workflows = gates.chance(HAS_GATES) ? gateAll(limitedWorkflows, gates) : limitedWorkflows;
-  const sharding = drawShards(random.stream("shards"), theme.shards, calmAtMs);
+  const sharding = drawShards(random.stream("shards"), theme.shards, calmAtMs, shards);
   return {
     seed,
     theme: name,
-    // Not every seed with many shards keeps every promise yet: they are tried by whoever asks for them.
-    ...(asked === "resharding" ? sharding : ONE_SHARD),
+    ...sharding,
     workflows,
     workers: drawWorkers(random.stream("workers"), workflows, theme),
     starts: drawStarts(random.stream("starts"), workflows, theme, calmAtMs),

@@ -12,8 +12,8 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
       from: "nudgeShards(env, log, busy),",
       to: "",
     },
-    foundBy: ["every accepted run ends"],
-    theme: "limits",
+    foundBy: ["every accepted run ends", "nothing is left over"],
+    theme: "resharding",
   },
   {
     name: "runs are placed by the old number of shards",

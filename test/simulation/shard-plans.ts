@@ -13,7 +13,7 @@ export interface ShardPlan {
   reshardings: ReshardingPlan[];
 }
 
-export const ONE_SHARD: ShardPlan = { shards: 1, reshardings: [] };
+const ONE_SHARD: ShardPlan = { shards: 1, reshardings: [] };
 
 /** What of it a kind of bad day has. */
 export interface Sharding {
@@ -32,16 +32,22 @@ const MAX_RESHARDINGS = 4;
 const IN_QUICK_SUCCESSION = 0.4;
 const QUICK_MS = 1_500;
 
+/** One, and no other number later; or more than one, at first or later, in every seed. */
+export const ASKED_SHARDS = ["one", "many"] as const;
+export type AskedShards = (typeof ASKED_SHARDS)[number];
+
 export function drawShards(
   random: Random,
   { many, reshards }: Sharding,
   calmAtMs: number,
+  asked?: AskedShards,
 ): ShardPlan {
   const hasMany = random.chance(many);
   const changes = random.chance(reshards);
   const shards = drawNumber(random);
   const reshardings = drawReshardings(random, calmAtMs);
-  return hasMany ? { shards, reshardings: changes ? reshardings : [] } : ONE_SHARD;
+  const isMany = asked === undefined ? hasMany : asked === "many";
+  return isMany ? { shards, reshardings: changes ? reshardings : [] } : ONE_SHARD;
 }
 
 function drawReshardings(random: Random, calmAtMs: number): ReshardingPlan[] {

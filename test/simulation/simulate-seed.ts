@@ -7,14 +7,12 @@ import { type Finding, findBrokenPromises } from "./checks/checks.ts";
 import { turnKnobs } from "./knobs.ts";
 import type { Postgres } from "./postgres.ts";
 import { readRecorded } from "./record.ts";
-import { drawScenario } from "./scenario.ts";
+import { type Asked, drawScenario } from "./scenario.ts";
 import { BEGINS_AT, Simulation } from "./simulation.ts";
 import type { ThemeName } from "./themes.ts";
 
-export interface SeedOptions {
+export interface SeedOptions extends Asked {
   postgres: Postgres;
-  /** Another theme than the seed's own. */
-  theme?: ThemeName | undefined;
   print?: ((line: string) => void) | undefined;
 }
 
@@ -36,11 +34,11 @@ process.on("unhandledRejection", (reason) => unheard.push(reason));
 
 export async function simulateSeed(
   seed: number,
-  { postgres, theme, print }: SeedOptions,
+  { postgres, print, ...asked }: SeedOptions,
 ): Promise<SeedResult> {
   restartIds();
   unheard = [];
-  const scenario = drawScenario(seed, theme);
+  const scenario = drawScenario(seed, asked);
   turnKnobs(scenario.knobs);
   const simulation = new Simulation(scenario, { postgres, print });
   const { history, trace, clock } = simulation;

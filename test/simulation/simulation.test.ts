@@ -32,7 +32,7 @@ test(
     );
     await crew.stop();
     console.log(`${tally.seeds} seeds from ${first}\n\n${tally.table()}`);
-    expect(tally.broken.map(describeBroken).join("\n\n")).toBe("");
+    expect(tally.broken.map((broken) => describeBroken(broken)).join("\n\n")).toBe("");
     expect(tally.seeds).toBeGreaterThan(0);
   },
   SEEDS_MS + MARGIN_MS,

@@ -1,5 +1,6 @@
 /** Adds up what seeds came to, and tells it: what was thrown, what happened, what was broken. */
 import { type Failure, isFailure, type Outcome } from "./crew.ts";
+import type { Asked } from "./scenario.ts";
 import type { SeedResult } from "./simulate-seed.ts";
 
 export class Tally {
@@ -35,8 +36,11 @@ export class Tally {
 }
 
 /** What is wrong with a seed, and how to see it again. */
-export function describeBroken(outcome: SeedResult | Failure): string {
-  const again = `npm run simulate -- --seed ${outcome.seed} --verbose`;
+export function describeBroken(outcome: SeedResult | Failure, asked: Asked = {}): string {
+  const options = Object.entries(asked).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name} ${value} `],
+  );
+  const again = `npm run simulate -- --seed ${outcome.seed} ${options.join("")}--verbose`;
   if (isFailure(outcome)) {
     return `seed ${outcome.seed} could not be simulated: ${outcome.error}\n  repeat: ${again}`;
   }

@@ -230,7 +230,7 @@ export const THEMES = {
   /** The number of shards changes again and again, while they and whoever places runs on them die. */
   resharding: {
     ...USUAL,
-    weight: 0,
+    weight: 25,
     starts: [4, 12],
     workers: [1, 4],
     shards: { many: 1, reshards: 1 },

@@ -7,17 +7,16 @@ import { replaceGlobals } from "./globals.ts";
 import { hookModules } from "./module-hooks.ts";
 import { type Mutant, rewriterOf } from "./mutants.ts";
 import { Postgres } from "./postgres.ts";
+import type { Asked } from "./scenario.ts";
 import type { SeedResult } from "./simulate-seed.ts";
-import type { ThemeName } from "./themes.ts";
 
 export interface ThreadData {
   mutant?: Mutant | undefined;
 }
 
 /** What a thread is asked to run. */
-export interface Order {
+export interface Order extends Asked {
   seed: number;
-  theme?: ThemeName | undefined;
   isVerbose?: boolean | undefined;
 }
 
@@ -42,11 +41,11 @@ port.on("message", (order: Order) => {
   void answer(order).then((report) => port.postMessage(report));
 });
 
-async function answer({ seed, theme, isVerbose }: Order): Promise<Report> {
+async function answer({ seed, isVerbose, ...asked }: Order): Promise<Report> {
   const lines: string[] = [];
   const print = isVerbose ? (line: string) => void lines.push(line) : undefined;
   try {
-    return { kind: "result", result: await simulateSeed(seed, { postgres, theme, print }) };
+    return { kind: "result", result: await simulateSeed(seed, { postgres, print, ...asked }) };
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return { kind: "error", seed, error: text };
