@@ -299,11 +299,11 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#fireTimers(now);
     const due = this.#attempts.dispatch(now);
     this.#loans.settle(now);
-    this.#sessions.flush();
+    this.#sessions.flush(now);
     this.#commits.pump();
     const nextOpening = Math.min(turns.nextOpening(), returns.nextOpening);
-    const nextLoan = Math.min(this.#loans.nextDue, this.#closingDue);
-    this.#alarm.arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextLoan));
+    const nextWord = Math.min(this.#loans.nextDue, this.#sessions.nextDue, this.#closingDue);
+    this.#alarm.arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextWord));
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#alarm.arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();
@@ -364,7 +364,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       // While something is under way its own deadline counts; the connection closes after it.
       connectionUsedAt: this.#commits.isIdle ? this.#database.connectionUsedAt : undefined,
       recoveryDue: this.#commits.recoveryDue,
-      loansDue: Math.min(this.#loans.nextDue, this.#closingDue),
+      loansDue: this.#loans.nextDue,
+      closingDue: this.#closingDue,
+      wantsDue: this.#sessions.nextDue,
       heardAt: (session) => this.#sessions.heardAt(session),
     });
   }

@@ -5,6 +5,7 @@
 import { type CreditFrame, MAX_WANTED_SLOTS } from "../protocol/slot-frames.ts";
 import { NOTHING, type Session, type Wanted } from "./dispatcher/roster.ts";
 import { hasChanged, type SlotDemand } from "./dispatcher/slot-demand.ts";
+import { WantRounds } from "./dispatcher/want-rounds.ts";
 import type { ShardState } from "./shard-state.ts";
 import { keepCredit, readAttachment } from "./worker-sockets.ts";
 
@@ -13,6 +14,7 @@ export class ShardCredits {
   #socketOf: (session: string) => WebSocket | undefined;
   /** Sessions of which something else may be wanted, whatever waits. */
   #unsure = new Set<Session>();
+  #rounds = new WantRounds();
 
   constructor(state: ShardState, socketOf: (session: string) => WebSocket | undefined) {
     this.#state = state;
@@ -25,6 +27,7 @@ export class ShardCredits {
     if (credit === undefined) return;
     this.#state.roster.credit(session, credit.slots, credit.of);
     session.toldWanted = credit.wanted;
+    this.#rounds.note(session);
     this.#unsure.add(session);
   }
 
@@ -34,6 +37,7 @@ export class ShardCredits {
     if (of === undefined) roster.undivide(session);
     else roster.credit(session, session.slots, of);
     session.toldWanted = NOTHING;
+    this.#rounds.note(session);
     keepCredit(socket, session);
     this.doubt(session);
   }
@@ -53,21 +57,48 @@ export class ShardCredits {
     if (session.of !== undefined) this.#unsure.add(session);
   }
 
+  /** Its worker has left. */
+  forget(session: Session): void {
+    this.#unsure.delete(session);
+    this.#rounds.forget(session);
+  }
+
+  /** When more workers are asked, unless those that have been give enough. */
+  get nextDue(): number {
+    return this.#rounds.nextDue;
+  }
+
   /** Tells workers that have slots elsewhere what would be used here, where that has changed enough. */
-  tell(): void {
+  tell(now: number): void {
     const { roster, turns, returns } = this.#state;
     const demand = turns.countSlots(roster.divided.size > 0);
-    if (demand === undefined) return this.#unsure.clear();
+    if (demand === undefined) {
+      this.#unsure.clear();
+      return this.#rounds.clear();
+    }
     for (const id of returns.sessions()) this.#review(roster.find(id), demand);
-    for (const session of this.#unsure) this.#review(session, demand);
-    this.#unsure.clear();
     const changed = demand.takeChanged();
-    if (changed.size === 0) return;
-    for (const session of roster.divided) {
-      for (const action of changed) {
-        if (!session.actions.has(action)) continue;
+    const groups = new Set(this.#rounds.due(now));
+    for (const session of this.#unsure) {
+      if (this.#rounds.asked.has(session)) this.#review(session, demand);
+      for (const action of session.actions) {
+        for (const group of demand.groupsOf(action)) groups.add(group);
+      }
+    }
+    this.#unsure.clear();
+    if (changed.size > 0) {
+      for (const session of this.#rounds.asked) {
+        for (const action of changed) {
+          if (!session.actions.has(action)) continue;
+          this.#review(session, demand);
+          break;
+        }
+      }
+    }
+    for (const action of changed) for (const group of demand.groupsOf(action)) groups.add(group);
+    for (const group of groups) {
+      for (const session of this.#rounds.choose(group, roster.divided, now)) {
         this.#review(session, demand);
-        break;
       }
     }
   }
@@ -83,6 +114,7 @@ export class ShardCredits {
     const socket = this.#socketOf(session.id);
     if (socket === undefined) return;
     session.toldWanted = wanted;
+    this.#rounds.note(session);
     keepCredit(socket, session);
     this.#state.outbox.add(session.id, { type: "wanted", ...wanted });
   }

@@ -139,9 +139,14 @@ export class ShardSessions {
     this.#state.log.info("session.closed", { ...fields, holding: session.holding.size });
   }
 
+  /** When a worker is told something, if nothing happens before. */
+  get nextDue(): number {
+    return this.#credits.nextDue;
+  }
+
   /** Sends what has gathered in this turn. */
-  flush(): void {
-    this.#credits.tell();
+  flush(now: number): void {
+    this.#credits.tell(now);
     for (const [session, frames] of this.#state.outbox.take()) {
       if (session === OWN_SESSION.id) {
         const tasks = frames.filter((frame) => frame.type === "task");
@@ -347,6 +352,7 @@ export class ShardSessions {
     const { roster, storage, log } = this.#state;
     const rescued = this.#attempts.rescueAll(session, reason, now);
     roster.leave(session);
+    this.#credits.forget(session);
     storage.deleteSession(session.id);
     this.#sockets.delete(session.id);
     this.#heardAt.delete(session.id);

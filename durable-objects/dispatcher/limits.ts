@@ -67,6 +67,21 @@ export const LANE_PAGE = 1_000;
 /** Turns of higher priorities that a lower one lets pass before it has one. */
 export const MAX_PASSED_OVER = 10;
 
+/**
+ * Workers that are asked at once for slots that they have at other shards. Each is a frame, and a worker that hears of
+ * more than it can help with divides its slots for nothing; a millisecond of sending is enough for one turn.
+ */
+export const MAX_WANTS = 200;
+
+/** So many are asked at first in any case: what a few have may all be in use. */
+export const MIN_WANTS = 16;
+
+/** The slots that those have elsewhere who are asked, for each that is wanted: three in four may be in use there. */
+export const WANT_COVER = 4;
+
+/** More are asked, twice as many each time, when tasks have waited for so long: a worker has answered by then. */
+export const WANT_ROUND_MS = 250;
+
 /** Buckets in memory before those that are full again are looked for, while the shard is at work. */
 export const MAX_UNPRUNED_BUCKETS = 5_000;
 

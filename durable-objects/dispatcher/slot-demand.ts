@@ -9,7 +9,7 @@ import type { Placing } from "./needs.ts";
 import { type Session, suits, type Wanted } from "./roster.ts";
 
 /** Lanes of one action that the same workers may have, and whose tasks take as many slots. */
-interface Group {
+export interface DemandGroup {
   key: string;
   action: string;
   placing: Placing;
@@ -22,9 +22,9 @@ interface Group {
 }
 
 export class SlotDemand {
-  #byAction = new Map<string, Map<string, Group>>();
-  #ofLane = new Map<Lane, { group: Group; wanted: number }>();
-  #touched = new Set<Group>();
+  #byAction = new Map<string, Map<string, DemandGroup>>();
+  #ofLane = new Map<Lane, { group: DemandGroup; wanted: number }>();
+  #touched = new Set<DemandGroup>();
   #started = 0;
 
   /** The lane waits for a slot; or it did, and has other tasks by now. */
@@ -73,10 +73,15 @@ export class SlotDemand {
     return changed;
   }
 
+  /** What waits of an action. */
+  groupsOf(action: string): Iterable<DemandGroup> {
+    return this.#byAction.get(action)?.values() ?? [];
+  }
+
   /** What would be given to this session if it had the slots, of so many that its worker has. */
   of(session: Session, all: number): Wanted {
     let slots = 0;
-    let first: Group | undefined;
+    let first: DemandGroup | undefined;
     for (const [action, groups] of this.#byAction) {
       if (!session.actions.has(action)) continue;
       for (const group of groups.values()) {
@@ -89,12 +94,12 @@ export class SlotDemand {
     return { slots: Math.min(slots, MAX_WANTED_SLOTS), least: first?.placing.slots ?? 0 };
   }
 
-  #add(group: Group, change: number): void {
+  #add(group: DemandGroup, change: number): void {
     group.wanted += change;
     this.#touched.add(group);
   }
 
-  #groupOf(action: string, placing: Placing): Group {
+  #groupOf(action: string, placing: Placing): DemandGroup {
     let groups = this.#byAction.get(action);
     if (groups === undefined) this.#byAction.set(action, (groups = new Map()));
     const key = keyOf(placing);
@@ -106,7 +111,7 @@ export class SlotDemand {
     return group;
   }
 
-  #forget({ action, key }: Group): void {
+  #forget({ action, key }: DemandGroup): void {
     const groups = this.#byAction.get(action);
     groups?.delete(key);
     if (groups?.size === 0) this.#byAction.delete(action);

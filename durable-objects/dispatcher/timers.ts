@@ -24,9 +24,11 @@ export interface TimerParts {
   pendingCalls: PendingCalls;
   /** When Postgres was last asked, or answered; undefined when nothing is to be closed. */
   connectionUsedAt: number | undefined;
-  /** When recovery needs attention, and what is borrowed and lent. */
+  /** When recovery needs attention, what is borrowed and lent, what is wanted of workers, and what keeps it open. */
   recoveryDue: number;
   loansDue: number;
+  wantsDue: number;
+  closingDue: number;
   /** When a session was last heard of. */
   heardAt: (session: string) => number;
 }
@@ -47,6 +49,8 @@ export function nextAlarm(parts: TimerParts): number | undefined {
     pendingCalls.nextDue(),
     parts.recoveryDue,
     parts.loansDue,
+    parts.wantsDue,
+    parts.closingDue,
   );
   if (connectionUsedAt !== undefined) due = Math.min(due, connectionUsedAt + IDLE_CONNECTION_MS);
   for (const session of roster.sessions) {
