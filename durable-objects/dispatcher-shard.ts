@@ -178,14 +178,14 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
 
   /** Lets a worker take no tasks, or tasks again. False: there is no such session. */
   pauseWorker(session: string, isPaused: boolean): boolean {
-    const isKnown = this.#sessions.pause(session, isPaused);
+    const isKnown = this.#sessions.readiness.askPause(session, isPaused);
     this.#settle();
     return isKnown;
   }
 
   /** Asks a worker to finish what it has and leave. False: there is no such session. */
   drainWorker(session: string): boolean {
-    const isKnown = this.#sessions.drain(session);
+    const isKnown = this.#sessions.readiness.askDrain(session);
     this.#settle();
     return isKnown;
   }

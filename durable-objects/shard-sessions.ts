@@ -18,11 +18,12 @@ import type { ShardsFrame } from "../protocol/slot-frames.ts";
 import { readMessage, shardsFrame } from "./dispatcher/frames.ts";
 import { type Lease, leaseKey } from "./dispatcher/leases.ts";
 import { OWN_SESSION } from "./dispatcher/own-session.ts";
-import type { Labels, Session } from "./dispatcher/roster.ts";
+import type { Session } from "./dispatcher/roster.ts";
 import type { ShardAttempts } from "./shard-attempts.ts";
 import { ShardCredits } from "./shard-credits.ts";
 import { ShardFrames } from "./shard-frames.ts";
 import { ShardHandshakes } from "./shard-handshakes.ts";
+import { ShardReadiness } from "./shard-readiness.ts";
 import type { ShardState } from "./shard-state.ts";
 import {
   type Attachment,
@@ -38,6 +39,7 @@ export class ShardSessions {
   #state: ShardState;
   #attempts: ShardAttempts;
   readonly frames: ShardFrames;
+  readonly readiness: ShardReadiness;
   #credits: ShardCredits;
   #handshakes: ShardHandshakes;
   #context: DurableObjectState;
@@ -59,6 +61,7 @@ export class ShardSessions {
     this.frames = new ShardFrames(state, attempts);
     this.#context = context;
     this.#credits = new ShardCredits(state, (session) => this.#sockets.get(session));
+    this.readiness = new ShardReadiness(state, this.#credits);
     this.#handshakes = new ShardHandshakes(state, context);
     for (const socket of context.getWebSockets()) {
       const { session: id } = readAttachment(socket);
@@ -113,7 +116,7 @@ export class ShardSessions {
       }
     }
     if (session === undefined) return;
-    this.#wake(session);
+    this.readiness.wake(session);
     this.#heardAt.set(session.id, now);
   }
 
@@ -122,7 +125,7 @@ export class ShardSessions {
     const session = this.#state.roster.find(OWN_SESSION.id);
     if (session === undefined) return;
     for (const frame of frames) this.#read(session, frame, 0, false, Date.now());
-    this.#wake(session);
+    this.readiness.wake(session);
   }
 
   closed(socket: WebSocket, code: number): void {
@@ -198,24 +201,6 @@ export class ShardSessions {
       connectedAt: new Date(session.connectedAt).toISOString(),
       heardAt: new Date(session.closedAt ?? this.heardAt(session.id)).toISOString(),
     }));
-  }
-
-  /** A person wants the worker to take no tasks, or tasks again. False: there is no such session. */
-  pause(id: string, isPaused: boolean): boolean {
-    const session = this.#state.roster.find(id);
-    if (session === undefined) return false;
-    this.#setPaused(session, isPaused, isPaused);
-    this.#state.outbox.add(id, { type: isPaused ? "pause" : "resume" });
-    return true;
-  }
-
-  /** A person wants the worker to finish what it has and leave. */
-  drain(id: string): boolean {
-    const session = this.#state.roster.find(id);
-    if (session === undefined) return false;
-    this.#setDraining(session);
-    this.#state.outbox.add(id, { type: "drain" });
-    return true;
   }
 
   #welcome(socket: WebSocket, hello: HelloFrame): Session {
@@ -309,42 +294,18 @@ export class ShardSessions {
       case "received":
         return this.frames.receive(session, frame.attempts);
       case "pause":
-        return this.#setPaused(session, true);
+        return this.readiness.pause(session, true);
       case "resume":
-        return this.#setPaused(session, false);
+        return this.readiness.pause(session, false);
       case "drain":
-        return this.#setDraining(session);
+        return this.readiness.drain(session);
       case "labels":
-        return this.#setLabels(session, frame.labels);
+        return this.readiness.label(session, frame.labels);
       case "slots":
         return this.#credits.hear(session, frame);
       default:
         return this.frames.read(session, frame, bytes, isLarge, now);
     }
-  }
-
-  #setPaused(session: Session, isPaused: boolean, askedPause?: boolean): void {
-    session.isPaused = isPaused;
-    session.noteFreed();
-    this.#credits.doubt(session);
-    session.askedPause = askedPause;
-    this.#state.storage.writeSession(session.toRecord());
-    const event = isPaused ? "session.paused" : "session.unpaused";
-    this.#state.log.info(event, { session_id: session.id, worker: session.worker });
-  }
-
-  #setLabels(session: Session, labels: Labels): void {
-    session.labels = labels;
-    session.noteFreed();
-    this.#credits.doubt(session);
-    this.#state.storage.writeSession(session.toRecord());
-  }
-
-  #setDraining(session: Session): void {
-    session.isDraining = true;
-    this.#credits.doubt(session);
-    this.#state.storage.writeSession(session.toRecord());
-    this.#state.log.info("session.draining", { session_id: session.id, worker: session.worker });
   }
 
   /** Ends a session and every attempt it had: other workers get their tasks. */
@@ -368,14 +329,6 @@ export class ShardSessions {
     // What is on its way will be asked for when the worker returns; until then nobody can say.
     for (const lease of this.#state.leases.ofSession(session.id)) lease.isReceived = true;
     this.#state.storage.writeSession(session.toRecord());
-  }
-
-  /** It has been heard of: it gets tasks again. */
-  #wake(session: Session): void {
-    if (!session.isStalled) return;
-    session.isStalled = false;
-    session.noteFreed();
-    this.#credits.doubt(session);
   }
 
   /** Its worker has come by another socket: the one it had is of no use any more. */
