@@ -126,7 +126,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** Takes a worker's WebSocket; the edge Worker has authenticated it. */
   override fetch(request: Request): Response {
     const response = this.#sessions.accept(request);
-    this.#alarm.arm(this.#attempts.takeDue());
+    this.#alarm.arm(Math.min(this.#attempts.takeDue(), this.#sessions.nextDue));
     return response;
   }
 
@@ -150,6 +150,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     const { roster, leases, window, backlog, permits, buckets, committer } = this.#state;
     return {
       sessions: roster.size,
+      refusedHandshakes: this.#sessions.refused,
       attempts: leases.size,
       readyTasks: window.size,
       readyBytes: window.bytes,
@@ -366,7 +367,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       recoveryDue: this.#commits.recoveryDue,
       loansDue: this.#loans.nextDue,
       closingDue: this.#closingDue,
-      wantsDue: this.#sessions.nextDue,
+      sessionsDue: this.#sessions.nextDue,
       heardAt: (session) => this.#sessions.heardAt(session),
     });
   }

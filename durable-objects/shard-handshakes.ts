@@ -7,6 +7,7 @@ import { SESSION_ERRORS } from "../protocol/errors.ts";
 import { type ErrorFrame, SUBPROTOCOL } from "../protocol/session.ts";
 import { Handshakes } from "./dispatcher/handshakes.ts";
 import { LATE_FOR_PLACE_MS, MAX_KEPT_MS } from "./dispatcher/limits.ts";
+import { Refusals } from "./dispatcher/refusals.ts";
 import type { Session } from "./dispatcher/roster.ts";
 import type { ShardState } from "./shard-state.ts";
 import { type Attachment, sendFrames } from "./worker-sockets.ts";
@@ -17,10 +18,27 @@ export class ShardHandshakes {
   #state: ShardState;
   #context: DurableObjectState;
   #handshakes = new Handshakes();
+  #refusals = new Refusals();
 
   constructor(state: ShardState, context: DurableObjectState) {
     this.#state = state;
     this.#context = context;
+  }
+
+  /** How many were sent away since this life of the shard began. */
+  get refused(): number {
+    return this.#refusals.count;
+  }
+
+  /** When those are told of in the log that have not been. */
+  get nextDue(): number {
+    return this.#refusals.nextDue;
+  }
+
+  /** Tells of them, if it is time. */
+  report(now: number): void {
+    const report = this.#refusals.takeReport(now);
+    if (report) this.#state.log.warn("handshakes.refused", { ...report });
   }
 
   /**
@@ -39,6 +57,8 @@ export class ShardHandshakes {
       server.serializeAttachment({ connectedAt: now } satisfies Attachment);
     } else {
       const { retryAfterMs } = admission;
+      this.#refusals.note(retryAfterMs);
+      this.report(now);
       if (session !== undefined && session.closedAt === undefined) replace(session);
       sendAway(server, place !== null, {
         type: "error",

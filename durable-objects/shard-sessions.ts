@@ -142,14 +142,20 @@ export class ShardSessions {
     this.#state.log.info("session.closed", { ...fields, holding: session.holding.size });
   }
 
-  /** When a worker is told something, if nothing happens before. */
+  /** When a worker is told something, or the log, if nothing happens before. */
   get nextDue(): number {
-    return this.#credits.nextDue;
+    return Math.min(this.#credits.nextDue, this.#handshakes.nextDue);
+  }
+
+  /** How many workers were sent away since this life of the shard began. */
+  get refused(): number {
+    return this.#handshakes.refused;
   }
 
   /** Sends what has gathered in this turn. */
   flush(now: number): void {
     this.#credits.tell(now);
+    this.#handshakes.report(now);
     for (const [session, frames] of this.#state.outbox.take()) {
       if (session === OWN_SESSION.id) {
         const tasks = frames.filter((frame) => frame.type === "task");

@@ -363,6 +363,8 @@ export interface ShardLoad {
   number: number;
   /** Workers' sessions, with those that may still be resumed. */
   sessions: number;
+  /** Workers that were told to come back later because too many connected at once, since its memory began. */
+  refusedHandshakes: number;
   /** Attempts in workers' hands. */
   attempts: number;
   /** Tasks that could start now or wait for a limit, and bytes of what their workers will be given. */

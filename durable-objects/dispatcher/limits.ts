@@ -20,6 +20,9 @@ export const MAX_HANDSHAKES_PER_SECOND = 500;
 /** Milliseconds ahead of the last place in the line of those that connect. */
 export const MAX_LINE_MS = 30_000;
 
+/** Workers that are sent away are told of in the log together, once in so long: a line for each would be thousands. */
+export const REFUSALS_PERIOD_MS = 5_000;
+
 /**
  * How long after its place a worker that resumes may come, and after its socket closed its session is kept
  * at most, however often it is sent away, in milliseconds.

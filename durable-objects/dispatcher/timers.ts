@@ -24,10 +24,10 @@ export interface TimerParts {
   pendingCalls: PendingCalls;
   /** When Postgres was last asked, or answered; undefined when nothing is to be closed. */
   connectionUsedAt: number | undefined;
-  /** When recovery needs attention, what is borrowed and lent, what is wanted of workers, and what keeps it open. */
+  /** When recovery needs attention, what is borrowed and lent, what is to be said of or to workers, and what keeps the shard open. */
   recoveryDue: number;
   loansDue: number;
-  wantsDue: number;
+  sessionsDue: number;
   closingDue: number;
   /** When a session was last heard of. */
   heardAt: (session: string) => number;
@@ -49,7 +49,7 @@ export function nextAlarm(parts: TimerParts): number | undefined {
     pendingCalls.nextDue(),
     parts.recoveryDue,
     parts.loansDue,
-    parts.wantsDue,
+    parts.sessionsDue,
     parts.closingDue,
   );
   if (connectionUsedAt !== undefined) due = Math.min(due, connectionUsedAt + IDLE_CONNECTION_MS);

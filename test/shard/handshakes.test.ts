@@ -1,11 +1,14 @@
 /** Workers that connect all at once: some are let in, the others come back in their turn and lose nothing. */
 import { runInDurableObject } from "cloudflare:test";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
+import { DispatcherShard } from "../../durable-objects/dispatcher-shard.ts";
 import {
   LATE_FOR_PLACE_MS,
   MAX_HANDSHAKES_PER_SECOND,
   MAX_KEPT_MS,
+  REFUSALS_PERIOD_MS,
 } from "../../durable-objects/dispatcher/limits.ts";
+import type { ShardLoad } from "../../protocol/http.ts";
 import type { FakeWorker } from "../support/fake-worker.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
 
@@ -175,6 +178,36 @@ test("a shard that has sent workers away can sleep, also when they don't answer 
   const silent = await world.openSocket({}, { said: { place: "" } });
   await silent.receive("error");
   await world.evictShard();
+});
+
+test("refusals are counted, and told of in the log together: at once, and once in a while", async () => {
+  const refusals = await runInDurableObject(world.shard, async (_shard, state) => {
+    const said: unknown[] = [];
+    vi.spyOn(console, "log").mockImplementation((line: string) => {
+      const { level, event, refused } = JSON.parse(line) as Record<string, unknown>;
+      said.push([level, event, refused]);
+    });
+    const shard = new DispatcherShard(state, { ...world.env, LOG_LEVEL: "warn" });
+    const knock = (): void => {
+      const { webSocket } = shard.fetch(new Request("http://skein.test/?place="));
+      webSocket?.accept();
+      others.push(webSocket);
+    };
+    for (let count = 0; count < MAX_HANDSHAKES_PER_SECOND / 2; count++) knock();
+    expect(said).toEqual([]);
+    for (let count = 0; count < 100; count++) knock();
+    expect(said).toEqual([["warn", "handshakes.refused", 1]]);
+    const due = await state.storage.getAlarm();
+    expect(due).toBe(Date.now() + REFUSALS_PERIOD_MS);
+    vi.setSystemTime(due ?? 0);
+    await shard.alarm();
+    expect(said.slice(1)).toEqual([["warn", "handshakes.refused", 99]]);
+    return shard.load().refusedHandshakes;
+  });
+  vi.restoreAllMocks();
+  expect(refusals).toBe(100);
+  const { body } = await world.call<ShardLoad>("GET", "/shards/0");
+  expect(body).toMatchObject({ refusedHandshakes: 0 }); // of the shard that was not crowded
 });
 
 test("nobody resumes the session of Skein's own worker", async () => {

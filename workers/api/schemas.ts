@@ -67,6 +67,7 @@ export const shardLoadSchema = z
   .object({
     number: z.int(),
     sessions: z.int(),
+    refusedHandshakes: z.int(),
     attempts: z.int(),
     readyTasks: z.int(),
     readyBytes: z.number(),
