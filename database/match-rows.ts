@@ -25,6 +25,28 @@ export interface WaitingRow {
   r: string;
 }
 
+/** Likewise. */
+export interface ElapseRow extends WaitingRow {
+  /** Whether or not all events have been seen to: some can't be, in this life of the shard. */
+  x?: true;
+}
+
+/** A wait that an event may have missed, while both were being stored. */
+export interface SettleRow extends WaitingRow {
+  /** The transaction that the first asking was told of. */
+  h?: string;
+  /** It has been asked often. */
+  f?: true;
+}
+
+/** What came of that: nothing has missed it; there are events to be looked at; or it is to be asked again. */
+export interface SettledRow {
+  t: string;
+  s: "over" | "look" | "rest";
+  /** The transaction that it waits for; null: for none, what is to be looked at is all. */
+  h: string | null;
+}
+
 /** A condition of a task's wait that an event has met. */
 export interface MeetRow {
   t: string;
@@ -42,6 +64,8 @@ export interface LookRow {
   /** How many to go through at most, and how many bytes to give. */
   l: number;
   b: number;
+  /** Only for conditions that don't look back to before it has begun. */
+  s?: true;
 }
 
 /** A wait for which the events from before have been seen to: its timer goes. */

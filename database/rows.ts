@@ -10,6 +10,7 @@ import type { Json, Metadata } from "../protocol/json.ts";
 import type { LogLine, StepFailure } from "../protocol/session.ts";
 import type { Waited } from "../protocol/wait-bodies.ts";
 import type {
+  ElapseRow,
   LookedRow,
   LookRow,
   MatchedRow,
@@ -17,6 +18,8 @@ import type {
   MatchRow,
   MeetRow,
   PastPage,
+  SettledRow,
+  SettleRow,
   WaitingRow,
 } from "./match-rows.ts";
 import type { MoveRow } from "./schedule-rows.ts";
@@ -206,7 +209,8 @@ export interface CommitRequest {
   matched?: MatchedRow[];
   waits?: WaitingRow[];
   meets?: MeetRow[];
-  elapses?: WaitingRow[];
+  elapses?: ElapseRow[];
+  settles?: SettleRow[];
   looks?: LookRow[];
   looked?: LookedRow[];
   /** Take as many tasks that have been queued for too long. */
@@ -307,6 +311,8 @@ export interface CommitReply {
   spawned?: SpawnedRow[];
   /** In answer to `matches`; nothing of an event that is not there. */
   matches?: MatchPage[];
+  /** In answer to `settles`. */
+  settles?: SettledRow[];
   /** In answer to `looks`; nothing of a wait that looks back no more. */
   looks?: PastPage[];
   /** Timers that were set at this shard, now or by an earlier sending. */

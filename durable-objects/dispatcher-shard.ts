@@ -329,12 +329,12 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
 
   /** What was to happen by now becomes part of the next commit. */
   #fireTimers(now: number): void {
-    const { agenda, committer, matching, looking } = this.#state;
+    const { agenda, committer, matching, settling } = this.#state;
     const elapsed: string[] = [];
     for (const timer of agenda.take(now)) {
       if (isRunTimer(timer)) committer.add(transitionOf(timer));
       else if (timer.k === "match") matching.add(timer.id);
-      else if (timer.k === "look") looking.add(timer.id);
+      else if (timer.k === "look") settling.add(timer.id);
       else elapsed.push(timer.id);
     }
     for (const task of elapsed) this.#matches.elapse(task, runIdOf(task));

@@ -135,8 +135,8 @@ export class ShardCommits {
 
   /** Whether to read on in the agenda. What waits here for its turn would only be read again. */
   get #isAgendaShort(): boolean {
-    const { agenda, matching, looking } = this.#state;
-    return agenda.isExhausted && !matching.isFull && !looking.isFull;
+    const { agenda, matching, looking, settling } = this.#state;
+    return agenda.isExhausted && !matching.isFull && !looking.isFull && !settling.isFull;
   }
 
   /** Asks what Postgres has for this shard, should this life not have asked yet. */
@@ -318,10 +318,10 @@ export class ShardCommits {
   #punish(culprit: Transition, error: unknown): void {
     if (culprit.kind === "start" || culprit.kind === "cancel") return culprit.refused(error);
     if (culprit.kind === "match" || culprit.kind === "matched") {
-      return this.#state.matching.end(culprit.row.e);
+      return this.#landing.leaveEvent(culprit.row.e);
     }
-    if (culprit.kind === "look" || culprit.kind === "looked") {
-      return this.#state.looking.end(culprit.row.t);
+    if (culprit.kind === "settle" || culprit.kind === "look" || culprit.kind === "looked") {
+      return this.#landing.leaveWait(culprit);
     }
     if (culprit.kind === "meet") return culprit.refused();
     if (culprit.kind === "park") return this.#admission.readmit(culprit.task);

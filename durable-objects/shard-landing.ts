@@ -76,6 +76,14 @@ export class ShardLanding {
     else this.#attempts.endAll([lease]);
   }
 
+  leaveEvent(event: string): void {
+    this.#matches.leaveEvent(event);
+  }
+
+  leaveWait(culprit: Extract<Transition, { kind: "settle" | "look" | "looked" }>): void {
+    this.#matches.leaveWait(culprit.row.t, culprit.kind === "settle");
+  }
+
   /** Postgres will never take these children. */
   refuseSpawn({ session, row: { t: task, a: attempt, c } }: Spawn, detail: string): void {
     for (const { k: key } of c) {
@@ -102,6 +110,10 @@ export class ShardLanding {
         return transition.landed(reply.cancelled?.includes(transition.row.r) ?? false);
       case "meet":
         return transition.landed();
+      case "settle": {
+        const settled = reply.settles?.find(({ t }) => t === transition.row.t);
+        return this.#matches.settle(transition.row, settled);
+      }
       case "look": {
         const page = reply.looks?.find(({ t }) => t === transition.row.t);
         return this.#matches.readPast(transition.row, page);

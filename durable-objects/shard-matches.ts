@@ -1,10 +1,18 @@
 /**
  * Sees to what waits for events: cancels the runs that wait for an event, tells the tasks that do, and looks
- * for events from before a wait. Page by page: each page is read by a commit, each run or task that it
+ * for events from before a wait, or that it has missed. Page by page: each page is read by a commit, each run or task that it
  * concerns is changed by one, and the last deletes the timer. A shard that dies on the way finds the timer, and
  * begins again: what has been cancelled or met waits for nothing any more.
  */
-import type { LookRow, MatchPage, MatchRow, MeetRow, PastPage } from "../database/match-rows.ts";
+import type {
+  LookRow,
+  MatchPage,
+  MatchRow,
+  MeetRow,
+  PastPage,
+  SettledRow,
+  SettleRow,
+} from "../database/match-rows.ts";
 import {
   firstMatches,
   type Judgement,
@@ -19,24 +27,40 @@ import type { ShardState } from "./shard-state.ts";
 
 export class ShardMatches {
   #state: ShardState;
+  /** Something of what waits can't be seen to in this life. */
+  #hasLeft = false;
 
   constructor(state: ShardState) {
     this.#state = state;
   }
 
-  /** Has the next commit read the first pages of events and waits that are due. */
+  /** Has the next commit ask about waits that have begun, and read the first pages of events and waits that are due. */
   begin(): void {
-    for (const page of this.#state.matching.begin()) this.#followEvent({ page });
-    for (const page of this.#state.looking.begin()) this.#followWait({ page });
+    const { matching, looking, settling, committer } = this.#state;
+    for (const page of matching.begin()) this.#followEvent({ page });
+    for (const row of settling.begin()) committer.add({ kind: "settle", row, bytes: 0 });
+    for (const page of looking.begin()) {
+      this.#followWait({ page: settling.isAgain(page.t) ? { ...page, s: true } : page });
+    }
   }
 
   /** A moment has come that a task waits for. Events that came before it, or before its wait, count first. */
   elapse(task: string, run: string): void {
-    const { matching, looking, committer } = this.#state;
-    const row = { t: task, r: run };
-    matching.afterAll(() =>
-      looking.after(task, () => committer.add({ kind: "elapse", row, bytes: 0 })),
-    );
+    const { matching, settling, committer } = this.#state;
+    const elapse = (): void => {
+      const row = { t: task, r: run, ...(this.#hasLeft && { x: true as const }) };
+      committer.add({ kind: "elapse", row, bytes: 0 });
+    };
+    matching.afterAll(() => settling.after(task, elapse));
+  }
+
+  /** What is certain of a wait that has begun. */
+  settle({ t: task }: SettleRow, { s: what, h: horizon }: SettledRow = OVER): void {
+    const { looking, settling } = this.#state;
+    settling.answer(task, horizon);
+    if (what === "over") return settling.end(task);
+    if (what === "rest") return this.#rest(task);
+    looking.add(task);
   }
 
   /** A page is here. Without one there is no such event, and nothing waits for it. */
@@ -56,11 +80,12 @@ export class ShardMatches {
   }
 
   /** A page of events from before a wait is here. Without one it looks back no more. */
-  readPast({ t: task }: LookRow, page: PastPage | undefined): void {
+  readPast({ t: task, s: isAgain }: LookRow, page: PastPage | undefined): void {
     const { looking, matchConditions } = this.#state;
     const { met, failed } = page === undefined ? NOTHING_PAST : judgePast(page, matchConditions);
     this.#tellFailed(failed, { task_id: task });
-    const next = nextLook(task, page, met !== undefined);
+    const following = nextLook(task, page, met !== undefined);
+    const next = following && isAgain ? { ...following, s: isAgain } : following;
     this.#followWait(looking.turn(task, next, met === undefined ? 0 : 1));
     if (met) this.#meet(met, () => this.#followWait(looking.settle(task)));
   }
@@ -72,6 +97,27 @@ export class ShardMatches {
 
   endLook(task: string): void {
     this.#state.looking.end(task);
+    this.#state.settling.end(task);
+  }
+
+  /** Postgres refuses to say anything about it: its timer is left to a later life, and no moment waits for it in this one. */
+  leaveEvent(event: string): void {
+    this.#hasLeft = true;
+    this.#state.matching.end(event);
+  }
+
+  leaveWait(task: string, isAsked: boolean): void {
+    const { looking, settling } = this.#state;
+    this.#hasLeft = true;
+    looking.end(task);
+    if (isAsked) settling.refuse(task);
+    else settling.end(task);
+  }
+
+  /** The wait's timer comes again, here alone, while older transactions may store events. */
+  #rest(task: string): void {
+    const { agenda, settling } = this.#state;
+    agenda.add([{ id: task, k: "look", d: Date.now() + settling.rest(task) }]);
   }
 
   #meet(row: MeetRow, settled: () => void): void {
@@ -95,14 +141,17 @@ export class ShardMatches {
   }
 
   #followWait(turn: Turn<LookRow> | undefined): void {
+    const { committer, looking, settling } = this.#state;
     if (turn === undefined) return;
-    this.#state.committer.add(
-      "page" in turn
-        ? { kind: "look", row: turn.page, bytes: 0 }
-        : { kind: "looked", row: { t: turn.over }, bytes: 0 },
-    );
+    if ("page" in turn) return committer.add({ kind: "look", row: turn.page, bytes: 0 });
+    const { over: task } = turn;
+    if (settling.isLast(task)) return committer.add({ kind: "looked", row: { t: task }, bytes: 0 });
+    looking.end(task);
+    this.#rest(task);
   }
 }
 
+/** Of a wait that there is not. */
+const OVER: SettledRow = { t: "", s: "over", h: null };
 const NO_PAGE = { ...firstMatches(""), k: "", p: null, m: {}, runs: [] };
 const NOTHING_PAST: ReturnType<typeof judgePast> = { met: undefined, failed: new Map() };

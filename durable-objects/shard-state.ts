@@ -37,6 +37,7 @@ import { Permits } from "./dispatcher/permits.ts";
 import type { Failure } from "./dispatcher/retries.ts";
 import { Returns } from "./dispatcher/returns.ts";
 import { Roster } from "./dispatcher/roster.ts";
+import { Settling } from "./dispatcher/settling.ts";
 import type { ShardName } from "./dispatcher/shard-name.ts";
 import { Turns } from "./dispatcher/turns.ts";
 import { Versions } from "./dispatcher/versions.ts";
@@ -65,6 +66,7 @@ export class ShardState {
   readonly permits = new Permits();
   readonly returns = new Returns();
   readonly roster = new Roster();
+  readonly settling = new Settling();
   readonly turns = new Turns();
   readonly versions = new Versions();
   readonly waiters = new Waiters();

@@ -117,6 +117,15 @@ export const MAX_LOOKING = 8;
 export const LOOK_PAGE = 50;
 export const LOOK_PAGE_BYTES = 64 * 1024; // with one that goes beyond it, as large as an event may be
 
+/**
+ * Waits that have begun and are asked about together. They may be asked about again after so long, first and at
+ * last; and after so many times only the transactions of their own tenant are waited for, which costs more to find out.
+ */
+export const MAX_SETTLING = 500; // with an index probe each
+export const RESETTLE_MS = 20;
+export const RESETTLE_MAX_MS = 1_000;
+export const SETTLES_OF_ALL = 4;
+
 /** Events whose waiting runs are looked at together; a bulk call may publish a thousand. */
 export const MAX_MATCHING = 8;
 

@@ -22,9 +22,8 @@ export class Paging<Row> {
   /** Everything that has not been seen to, by when it came. */
   #open = new Map<string, number>();
   #count = 0;
-  /** What waits until all that came before it has been seen to, and until one subject has. */
+  /** What waits until all that came before it has been seen to. */
   #postponed: { after: number; act: () => void }[] = [];
-  #bySubject = new Map<string, (() => void)[]>();
 
   /** `most`: subjects that are read together. */
   constructor(most: number, firstPage: (subject: string) => Row) {
@@ -78,19 +77,11 @@ export class Paging<Row> {
   end(subject: string): void {
     this.#begun.delete(subject);
     this.#open.delete(subject);
-    for (const act of this.#bySubject.get(subject) ?? []) act();
-    this.#bySubject.delete(subject);
     const [oldest = Number.POSITIVE_INFINITY] = this.#open.values();
     const due = this.#postponed.filter(({ after }) => after < oldest);
     if (due.length === 0) return;
     this.#postponed = this.#postponed.filter(({ after }) => after >= oldest);
     for (const { act } of due) act();
-  }
-
-  /** Acts once the subject has been seen to: at once, if it is not here. */
-  after(subject: string, act: () => void): void {
-    if (!this.#open.has(subject)) return act();
-    this.#bySubject.set(subject, [...(this.#bySubject.get(subject) ?? []), act]);
   }
 
   /** Acts once everything that is here now has been seen to: at once, if nothing is. */

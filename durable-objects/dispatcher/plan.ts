@@ -92,6 +92,9 @@ export function planCommit(batch: Transition[], now: number, parts: PlanParts): 
       case "elapse":
         (request.elapses ??= []).push(transition.row);
         break;
+      case "settle":
+        (request.settles ??= []).push(transition.row);
+        break;
       case "look":
         (request.looks ??= []).push(transition.row);
         break;

@@ -17,11 +17,13 @@ import type {
   WakeRow,
 } from "../../database/rows.ts";
 import type {
+  ElapseRow,
   LookedRow,
   LookRow,
   MatchedRow,
   MatchRow,
   MeetRow,
+  SettleRow,
   WaitingRow,
 } from "../../database/match-rows.ts";
 import type { MoveRow } from "../../database/schedule-rows.ts";
@@ -80,7 +82,8 @@ export type Transition =
     }
   | { kind: "spawn"; row: SpawnRow; bytes: number; session: string }
   | { kind: "wait"; row: WaitingRow; bytes: number }
-  | { kind: "elapse"; row: WaitingRow; bytes: number }
+  | { kind: "elapse"; row: ElapseRow; bytes: number }
+  | { kind: "settle"; row: SettleRow; bytes: number }
   | { kind: "meet"; row: MeetRow; bytes: number; landed: () => void; refused: () => void }
   | { kind: "look"; row: LookRow; bytes: number }
   | { kind: "looked"; row: LookedRow; bytes: number }
@@ -103,6 +106,7 @@ export function runOf(transition: Transition): string | undefined {
     case "start":
     case "match":
     case "matched":
+    case "settle":
     case "look":
     case "looked":
     case "ask":

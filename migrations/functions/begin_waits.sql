@@ -1,6 +1,6 @@
 -- Lets ready tasks wait for what their steps say: an event finds them by a row of `match` for each condition,
--- a timer has the next moment that they wait for, and another one, due at once, has events from before
--- looked at where a condition asks for that.
+-- a timer has the next moment that they wait for, and another one, due at once, has events looked at that
+-- are stored meanwhile, and those from before where a condition asks for that.
 --
 -- Called by  commit, under the locks of the runs.
 -- p_waits    [{t: task, r: run}]
@@ -53,7 +53,7 @@ begin
         cross join lateral (
           select 'wait'::v1.timer_kind as kind, v1.next_of_wait(d.gate->'wait', w.began_at, w.times_out_at, 0) as due_at
           union all
-          select 'look', p_at where d.gate->'wait'->'conditions' @? '$[*].withinMs'
+          select 'look', p_at where d.gate->'wait'->'conditions' @? '$[*].event'
         ) k
         where k.due_at is not null
       on conflict (id, kind, shard) do update set due_at = excluded.due_at;

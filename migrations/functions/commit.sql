@@ -39,8 +39,9 @@
 --   cancels   [{r, e: error, l: leases [{t, a, w, b}]}]  by a caller or, with code run_timeout, by time
 --   waits     [{t, r}]  ready tasks that begin to wait (begin_waits)
 --   meets     [{t, r, n: condition, e: event}]  what tasks wait for, and has come (advance_waits)
---   elapses   [{t, r}]  tasks of which a moment has come that they wait for
---   looks     [{t, r, n, e, l, b}]  waits of which to list events from before (read_past_events)
+--   elapses   [{t, r, x: whatever events there are}]  tasks of which a moment has come that they wait for
+--   settles   [{t, r, h, f}]  waits that an event may have missed (settle_waits)
+--   looks     [{t, r, n, e, l, b, s}]  waits of which to list events from before (read_past_events)
 --   looked    [{t}]  waits for which those have been seen to: their timers are deleted
 --   matches   [{e: event, r, n, l, b}]  events of which to list runs that wait for them (read_matches)
 --   matched   [{e}]  events whose runs have been seen to: their timers are deleted
@@ -179,6 +180,9 @@ begin
     delete from v1.timer
       where id = any (array(select x.t from jsonb_to_recordset(p->'looked') as x(t uuid))) and kind = 'look'
         and shard is not distinct from v_shard and tenant_id is not distinct from v_tenant;
+  end if;
+  if p ? 'settles' then
+    v_reply := v_reply || jsonb_build_object('settles', v1.settle_waits(v_tenant, v_shard, p->'settles'));
   end if;
   if p ? 'looks' then
     v_reply := v_reply || jsonb_build_object('looks', v1.read_past_events(v_tenant, p->'looks'));

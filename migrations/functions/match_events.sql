@@ -4,7 +4,8 @@
 -- Called by  commit, of events it has stored, once the runs of the same commit are started: those that
 --            came before the event may be among them.
 -- p_always   events that have a timer whether or not anybody waits now. A wait that looks back may begin
---            meanwhile: it is either found after this commit, or finds what this commit has stored (rule R8).
+--            meanwhile: it is either found after this commit, or finds what this commit has stored (rule R8). Other waits see to it
+--            themselves (settle_waits).
 -- Returns    numbers of the shards that have one now.
 drop function if exists v1.match_events(uuid, timestamptz, uuid[]);
 drop function if exists v1.match_events(uuid, timestamptz, uuid[], uuid[]);

@@ -59,14 +59,3 @@ test("what comes after all that is there waits for that, and for nothing that co
   paging.end("c");
   expect(acts).toEqual(["at once", "after a and b", "after c"]);
 });
-
-test("what comes after one subject waits for that alone", () => {
-  const paging = begun("a", "b");
-  const acts: string[] = [];
-  paging.after("none", () => acts.push("at once"));
-  for (const word of ["one", "two"]) paging.after("a", () => acts.push(word));
-  paging.end("b");
-  expect(acts).toEqual(["at once"]);
-  paging.end("a");
-  expect(acts).toEqual(["at once", "one", "two"]);
-});

@@ -113,6 +113,7 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
         const workflow = await shard.register(`wait-${name}`, { a: event(name) });
         const { run, task } = await shard.startRun(workflow);
         await shard.commit({ waits: [{ t: task("a"), r: run }], settled: [shard.lastSeq] });
+        await shard.commit({ settles: [{ t: task("a"), r: run, f: true }] });
       };
       for (const name of ["a", "c", "d"]) await wait(first, name);
       expect(await close(last)).toBeDefined();

@@ -157,6 +157,11 @@ describe.runIf(postgres)("among a hundred thousand tasks that wait", () => {
       parts: ({ task: t, run: r }) => ({ looks: [{ t, r, n: 0, l: 20, b: 1_000_000 }] }),
     },
     {
+      name: "a wait is settled",
+      prepare: waitingTask,
+      parts: ({ task }) => ({ settles: [waiting(task)] }),
+    },
+    {
       name: "a wait has looked back",
       prepare: waitingTask,
       parts: ({ task }) => ({ looked: [{ t: task }] }),

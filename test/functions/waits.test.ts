@@ -24,7 +24,7 @@ interface Scene extends StartedRun {
 describe.each(inject("databases"))("waits on $name", (database) => {
   const pool = openPool(database);
 
-  /** A run whose second step waits since `AT` for what is said, with what its parent has given. */
+  /** A run whose second step waits since `AT` for what is said, with what its parent has given; no event has missed it. */
   async function begin(
     waitFor: WaitFor,
     { id = "a", steps = {} as Partial<StepDefinition>, timeoutMs = 0 } = {},
@@ -36,6 +36,7 @@ describe.each(inject("databases"))("waits on $name", (database) => {
     const started = await shard.startRun(workflow);
     await shard.commit({ results: [completed(started.task("pay"), { id })] });
     await shard.commit({ at: AT, waits: [waiting(started.task("ship"))] });
+    await shard.commit({ settles: [{ ...waiting(started.task("ship")), f: true }] });
     return { shard, ...started, ship: started.task("ship") };
   }
 
@@ -43,9 +44,10 @@ describe.each(inject("databases"))("waits on $name", (database) => {
     shard: TestShard,
     id: Json,
     parts: Partial<EventRow> = {},
+    at = Date.now(),
   ): Promise<string> {
     const event = shard.event("paid", { p: { id }, m: { by: "x" }, c: PATHS, ...parts });
-    await shard.commit({ events: [event] });
+    await shard.commit({ at, events: [event] });
     return event.id;
   }
 
@@ -185,7 +187,7 @@ describe.each(inject("databases"))("waits on $name", (database) => {
   test("an event and the end of its time in one commit: the event wins; one after the other: the first", async () => {
     for (const order of ["together", "event", "timeout"] as const) {
       const { shard, ship } = await begin({ ...PAID, timeoutMs: MINUTE });
-      const event = await publish(shard, "a");
+      const event = await publish(shard, "a", {}, AT + MINUTE + 1);
       const meets = [met(ship, event)];
       const elapses = [waiting(ship)];
       const parts =
@@ -296,6 +298,9 @@ describe.each(inject("databases"))("waits on $name", (database) => {
     const ship = task("ship");
     const { timers } = await shard.commit({ waits: [waiting(ship)] });
     expect(timers).toMatchObject([{ id: ship, k: "look" }]);
+    expect((await shard.commit({ settles: [waiting(ship)] })).settles).toMatchObject([
+      { t: ship, s: "look" },
+    ]);
 
     const page = async (
       n: number,
@@ -306,7 +311,8 @@ describe.each(inject("databases"))("waits on $name", (database) => {
       const row = { t: ship, r: run, n, l, b };
       return (await shard.commit({ looks: [e === null ? row : { ...row, e }] })).looks?.[0];
     };
-    const all = await page(0, null, 100);
+    expect(await page(0, null, 100)).toMatchObject({ n: 0, c: "true", events: [], more: true });
+    const all = await page(1, null, 100);
     expect(all).toMatchObject({
       t: ship,
       n: 1,
@@ -336,7 +342,7 @@ describe.each(inject("databases"))("waits on $name", (database) => {
       expect(seen).toEqual(meant);
     }
     await shard.commit({ meets: [met(ship, meant[0] ?? "", 1), met(ship, meant[0] ?? "", 2)] });
-    expect(await page(0, null, 100)).toBeUndefined();
+    expect(await page(1, null, 100)).toBeUndefined();
     await shard.commit({ looked: [{ t: ship }] });
     expect((await shard.timers()).filter(({ kind }) => kind === "look")).toEqual([]);
   });
