@@ -9,6 +9,15 @@ export async function readShards(query: Query, tenant: string): Promise<ShardMap
   return await call(query, "v1.read_shards($1)", tenant);
 }
 
+/** Those that are to take runs soon are there since, and take none yet; undefined when there is no such tenant. */
+export async function openShards(
+  query: Query,
+  tenant: string,
+  count: number,
+): Promise<ShardMap | undefined> {
+  return await call(query, "v1.open_shards($1, $2)", tenant, count);
+}
+
 /** As they are since, also when there were as many before; undefined when there is no such tenant. */
 export async function setShards(
   query: Query,

@@ -15,14 +15,13 @@ import type { ShardLoad, WorkerRecord } from "../protocol/http.ts";
 import type { WaitReason } from "../protocol/limit-bodies.ts";
 import { runIdOf } from "../protocol/ids.ts";
 import type { ShardMap } from "../protocol/shard-map.ts";
-import { PING, PONG, type TaskFrame } from "../protocol/session.ts";
+import { PING, PONG } from "../protocol/session.ts";
 import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
-import { errorOf } from "./dispatcher/task-errors.ts";
 import type { HeldHere, KeyUse, LimitKeyPart, UseQuestion } from "./dispatcher/limit-uses.ts";
-import type { OwnWorkerExports, OwnWorkerFrame } from "./own-worker.ts";
+import { giveToOwnWorker, type OwnWorkerFrame } from "./own-worker.ts";
 import type {
   BorrowCall,
   HeldReport,
@@ -45,6 +44,7 @@ import { type ForwardedReport, ShardForwards, type Verdict } from "./shard-forwa
 import { ShardLanding } from "./shard-landing.ts";
 import { ShardMatches } from "./shard-matches.ts";
 import { ShardLoans } from "./shard-loans.ts";
+import { ShardOpening } from "./shard-opening.ts";
 import { type PeerBindings, peersWithin, ShardPeers } from "./shard-peers.ts";
 import { ShardSessions } from "./shard-sessions.ts";
 import { ShardState } from "./shard-state.ts";
@@ -66,6 +66,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   #peers: ShardPeers;
   #loans: ShardLoans;
   #closing: ShardClosing;
+  #opening: ShardOpening;
   #forwards: ShardForwards;
   #calls: ShardCalls;
   #why: ShardWhy;
@@ -79,7 +80,9 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#state = new ShardState(name, context.storage, log);
     this.#attempts = new ShardAttempts(this.#state);
     this.#sessions = new ShardSessions(this.#state, this.#attempts, context, (tasks) => {
-      void this.#giveToOwnWorker(tasks);
+      void giveToOwnWorker(context, this.#state, tasks).then((frames) =>
+        this.hearOwnWorker(frames),
+      );
     });
     this.#database = new ShardDatabase(env, name.tenant);
     this.#matches = new ShardMatches(this.#state);
@@ -110,13 +113,14 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       this.#peers,
     );
     const { limits } = this.#attempts;
-    const effects = { landing, admission, limits, peers: this.#peers, loans: this.#loans };
+    const effects = { landing, limits, peers: this.#peers, loans: this.#loans };
     this.#commits = new ShardCommits(this.#state, effects, this.#database, {
       arm: (at) => this.#alarm.arm(at),
       settle: () => this.#settle(),
       abandon: (reason) => context.abort(reason),
       messages: messageQueueOf(env, this.#database),
     });
+    this.#opening = new ShardOpening(this.#state, this.#sessions, this.#commits);
     this.#calls = new ShardCalls(this.#state, this.#commits);
     this.#why = new ShardWhy(this.#state, this.#peers, () => this.#commits.isRecovered());
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
@@ -204,16 +208,27 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#settle();
   }
 
-  /** The tenant's shards are these now. */
-  heedShards(map: ShardMap): void {
+  /** The tenant's shards are these now. How many workers here go where they are told. */
+  heedShards(map: ShardMap): number {
     this.#peers.heed(map);
     if (this.#closing.isDraining) this.#commits.wantAnotherLook(); // after it, it may have nothing left
     this.#settle();
+    return this.#opening.countFollowing(Date.now());
+  }
+
+  /** It takes runs soon: whether it is ready, with so many workers, as soon as it is or once that takes too long. */
+  open(map: ShardMap, workers: number): Promise<boolean> {
+    this.#peers.heed(map);
+    this.#commits.wantAnotherLook({ isWarming: true });
+    const ready = this.#opening.wait(workers, Date.now());
+    this.#armForAll();
+    this.#settle();
+    return ready;
   }
 
   /** Another shard of the tenant needs something of a limit that is counted here, or says what it lends or owns. */
-  hearBorrow(call: BorrowCall): PeerAnswer<{ grants: LoanGrant[] }> {
-    return this.#loans.hearBorrow(call);
+  hearBorrow(call: BorrowCall): Promise<PeerAnswer<{ grants: LoanGrant[] }>> {
+    return this.#onceRecovered(() => this.#loans.hearBorrow(call));
   }
 
   /** Another shard has been told what became of attempts that were handed out here. */
@@ -231,12 +246,12 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     return this.#why.hearHeld(ids);
   }
 
-  hearLend(call: LendCall): PeerAnswer<object> {
-    return this.#loans.hearLend(call);
+  hearLend(call: LendCall): Promise<PeerAnswer<object>> {
+    return this.#onceRecovered(() => this.#loans.hearLend(call));
   }
 
-  hearGather(header: PeerHeader): PeerAnswer<HeldReport> {
-    return this.#loans.hearGather(header);
+  hearGather(header: PeerHeader): Promise<PeerAnswer<HeldReport>> {
+    return this.#onceRecovered(() => this.#loans.hearGather(header));
   }
 
   /** Resolves once limits are in force as they have been since this version, or that takes too long. */
@@ -291,6 +306,11 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     }
   }
 
+  async #onceRecovered<Answer>(hear: () => Answer): Promise<Answer> {
+    await this.#commits.whenRecovered();
+    return hear();
+  }
+
   /** Places what can be placed, sends what there is to send, commits what may fly. */
   #settle(): void {
     const now = Date.now();
@@ -302,29 +322,13 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
     this.#loans.settle(now);
     this.#sessions.flush(now);
     this.#commits.pump();
+    this.#opening.settle(now);
     const nextOpening = Math.min(turns.nextOpening(), returns.nextOpening);
     const nextWord = Math.min(this.#loans.nextDue, this.#sessions.nextDue, this.#closingDue);
     this.#alarm.arm(Math.min(due, window.nextExpiry(), agenda.nextDue(), nextOpening, nextWord));
     // One that is past has been asked for, or waits for the commit that is on its way.
     if (window.queueExpiry > now) this.#alarm.arm(window.queueExpiry);
     if (isUnarmed) this.#armForAll();
-  }
-
-  /** It has them once the call returns; what comes of them it says by `hearOwnWorker`. */
-  async #giveToOwnWorker(tasks: TaskFrame[]): Promise<void> {
-    const refs = tasks.map(({ task, attempt }) => ({ task, attempt }));
-    const { name, log } = this.#state;
-    const { exports } = this.ctx as unknown as { exports: OwnWorkerExports };
-    try {
-      await exports.OwnWorker.execute(name, tasks);
-      this.hearOwnWorker([{ type: "received", attempts: refs }]);
-    } catch (error) {
-      log.warn("own_worker.unreachable", errorFields(error));
-      const what = errorOf("not_received", "Skein's own worker could not be reached.");
-      const now = Date.now();
-      const of = { shard: name.shard, error: what, startedAt: now, finishedAt: now };
-      this.hearOwnWorker(refs.map((ref) => ({ type: "failed", ...ref, ...of })));
-    }
   }
 
   /** What was to happen by now becomes part of the next commit. */
@@ -368,6 +372,7 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
       loansDue: this.#loans.nextDue,
       closingDue: this.#closingDue,
       sessionsDue: this.#sessions.nextDue,
+      openingDue: this.#opening.nextDue,
       heardAt: (session) => this.#sessions.heardAt(session),
     });
   }

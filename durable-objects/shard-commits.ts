@@ -22,7 +22,6 @@ import {
 } from "./dispatcher/limits.ts";
 import { planCommit } from "./dispatcher/plan.ts";
 import type { Transition } from "./dispatcher/transitions.ts";
-import type { ShardAdmission } from "./shard-admission.ts";
 import type { ShardLanding } from "./shard-landing.ts";
 import type { ShardLimits } from "./shard-limits.ts";
 import type { ShardLoans } from "./shard-loans.ts";
@@ -44,7 +43,6 @@ export interface CommitSurroundings {
 /** Who lets out what has landed. */
 export interface CommitEffects {
   landing: ShardLanding;
-  admission: ShardAdmission;
   limits: ShardLimits;
   peers: ShardPeers;
   loans: ShardLoans;
@@ -53,7 +51,6 @@ export interface CommitEffects {
 export class ShardCommits {
   #state: ShardState;
   #landing: ShardLanding;
-  #admission: ShardAdmission;
   #limits: ShardLimits;
   #peers: ShardPeers;
   #loans: ShardLoans;
@@ -61,6 +58,7 @@ export class ShardCommits {
   #surroundings: CommitSurroundings;
   #epoch = 0;
   #life: "fresh" | "recovering" | "recovered" = "fresh";
+  #recovery = Promise.resolve();
   #isRecoveryWanted = false;
   #recoverSentAt = 0;
   #recoverAt = 0;
@@ -69,18 +67,19 @@ export class ShardCommits {
   /** What is in Postgres for this shard may be more than it knows: its timers, its limits. */
   #isAgendaUnknown = false;
   #isLookWanted = false;
+  /** The next commit has Postgres plan what starts and results need. */
+  #isWarmingWanted = false;
   /** Workflows of which a promotion is being ended. */
   #failingPromotions = new Set<string>();
 
   constructor(
     state: ShardState,
-    { landing, admission, limits, peers, loans }: CommitEffects,
+    { landing, limits, peers, loans }: CommitEffects,
     database: ShardDatabase,
     surroundings: CommitSurroundings,
   ) {
     this.#state = state;
     this.#landing = landing;
-    this.#admission = admission;
     this.#limits = limits;
     this.#peers = peers;
     this.#loans = loans;
@@ -94,6 +93,17 @@ export class ShardCommits {
     this.#isRecoveryWanted = true;
     this.pump();
     return false;
+  }
+
+  /** Once that is known, or could not be found out now. */
+  async whenRecovered(): Promise<void> {
+    if (!this.isRecovered()) await this.#recovery;
+  }
+
+  /** Whether the commit has landed that was last wanted for what it says of the shard. */
+  hasLooked(): boolean {
+    const isLooking = [...this.#state.committer.flights].some(({ cargo }) => cargo.isAgendaAsked);
+    return this.isRecovered() && !this.#isLookWanted && !isLooking;
   }
 
   /** Whether everything has landed and every row that can go has gone. */
@@ -144,8 +154,12 @@ export class ShardCommits {
     this.#isRecoveryWanted = true;
   }
 
-  /** Asks again: Postgres may have something for this shard that no commit of its own has put there. */
-  wantAnotherLook(): void {
+  /**
+   * Asks again: Postgres may have something for this shard that no commit of its own has put there.
+   * @param isWarming Runs are to come: what else the first of them would wait for is done with it.
+   */
+  wantAnotherLook({ isWarming = false } = {}): void {
+    this.#isWarmingWanted ||= isWarming;
     this.#isRecoveryWanted = this.#isLookWanted = this.#isAgendaUnknown = true;
     this.#state.backlog.reread();
   }
@@ -165,7 +179,9 @@ export class ShardCommits {
     const { committer, window, backlog, roster, handouts } = this.#state;
     if (this.#life !== "recovered") {
       if (committer.isEmpty && !this.#isRecoveryWanted) return;
-      if (this.#life === "fresh" && this.#recoverAt <= Date.now()) void this.#recover();
+      if (this.#life === "fresh" && this.#recoverAt <= Date.now()) {
+        this.#recovery = this.#recover();
+      }
       return;
     }
     for (;;) {
@@ -206,7 +222,8 @@ export class ShardCommits {
     // Rule R9: whatever becomes of this life, the alarm wakes the next one.
     this.#surroundings.arm(now + COMMIT_TIMEOUT_MS);
     cargo.isAgendaAsked = this.#isAgendaUnknown || this.#isAgendaShort;
-    this.#isAgendaUnknown = this.#isLookWanted = false;
+    const unplanned = this.#isWarmingWanted && { starts: [], results: [] };
+    this.#isAgendaUnknown = this.#isLookWanted = this.#isWarmingWanted = false;
     if (cargo.isAgendaAsked) agenda.ask();
     const { broker } = this.#surroundings.messages;
     const flight = committer.launch(batch, cargo, now, (seq) => ({
@@ -216,6 +233,7 @@ export class ShardCommits {
       seq,
       at: now,
       ...(broker !== "pgmq" && { broker }),
+      ...unplanned,
       ...request,
       ...(cargo.isAgendaAsked && { agenda: AGENDA_PAGE }),
     }));
@@ -300,7 +318,7 @@ export class ShardCommits {
     const culprit = this.#state.committer.refuse(flight);
     const fields = { seq: flight.seq, size: flight.transitions.length, ...errorFields(error) };
     this.#state.log.error("commit.refused", { ...fields, is_culprit_known: culprit !== undefined });
-    if (culprit) this.#punish(culprit, error);
+    if (culprit) this.#landing.refuse(culprit, error);
   }
 
   /** Gives back what a refused flight had reserved. */
@@ -312,25 +330,6 @@ export class ShardCommits {
     if (cargo.page) this.#state.backlog.reread();
     this.#isAgendaUnknown ||= cargo.isAgendaAsked;
     this.#state.handouts.fail(cargo.settlement);
-  }
-
-  /** The one transition that Postgres refuses gets its error, alone. */
-  #punish(culprit: Transition, error: unknown): void {
-    if (culprit.kind === "start" || culprit.kind === "cancel") return culprit.refused(error);
-    if (culprit.kind === "match" || culprit.kind === "matched") {
-      return this.#landing.leaveEvent(culprit.row.e);
-    }
-    if (culprit.kind === "settle" || culprit.kind === "look" || culprit.kind === "looked") {
-      return this.#landing.leaveWait(culprit);
-    }
-    if (culprit.kind === "meet") return culprit.refused();
-    if (culprit.kind === "park") return this.#admission.readmit(culprit.task);
-    const message = `Postgres can't store this: ${error instanceof Error ? error.message : "?"}`;
-    if (culprit.kind === "spawn") return this.#landing.refuseSpawn(culprit, message);
-    if (culprit.kind !== "result" || culprit.row.e?.code === "invalid_output") return;
-    const { o: _unstorable, d: _retry, ...row } = culprit.row;
-    const e = { code: "invalid_output" as const, name: "InvalidOutput", message };
-    this.#state.committer.add({ ...culprit, row: { ...row, s: "failed", e } });
   }
 
   async #recover(): Promise<void> {

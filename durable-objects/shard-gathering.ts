@@ -29,7 +29,13 @@ export class ShardGathering {
 
   /** Closes or opens what is counted here, as others own what. */
   heedOwnership(): void {
-    const { ownership, lending } = this.#state;
+    const { ownership, lending, map, storage } = this.#state;
+    const { term } = this.#calls;
+    // Nobody holds anything of it: nor does a shard that is opened, for as long as the owners stay the same.
+    if (ownership.isAlone && map.version > 0 && this.#gathered !== term) {
+      this.#gathered = term;
+      storage.writeGathered(term);
+    }
     lending.isClosed = !ownership.isAlone && this.#gathered !== this.#calls.term;
   }
 

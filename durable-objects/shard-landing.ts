@@ -76,16 +76,27 @@ export class ShardLanding {
     else this.#attempts.endAll([lease]);
   }
 
-  leaveEvent(event: string): void {
-    this.#matches.leaveEvent(event);
-  }
-
-  leaveWait(culprit: Extract<Transition, { kind: "settle" | "look" | "looked" }>): void {
-    this.#matches.leaveWait(culprit.row.t, culprit.kind === "settle");
+  /** The one transition that Postgres refuses gets its error, alone. */
+  refuse(culprit: Transition, error: unknown): void {
+    if (culprit.kind === "start" || culprit.kind === "cancel") return culprit.refused(error);
+    if (culprit.kind === "match" || culprit.kind === "matched") {
+      return this.#matches.leaveEvent(culprit.row.e);
+    }
+    if (culprit.kind === "settle" || culprit.kind === "look" || culprit.kind === "looked") {
+      return this.#matches.leaveWait(culprit.row.t, culprit.kind === "settle");
+    }
+    if (culprit.kind === "meet") return culprit.refused();
+    if (culprit.kind === "park") return this.#admission.readmit(culprit.task);
+    const message = `Postgres can't store this: ${error instanceof Error ? error.message : "?"}`;
+    if (culprit.kind === "spawn") return this.#refuseSpawn(culprit, message);
+    if (culprit.kind !== "result" || culprit.row.e?.code === "invalid_output") return;
+    const { o: _unstorable, d: _retry, ...row } = culprit.row;
+    const e = { code: "invalid_output" as const, name: "InvalidOutput", message };
+    this.#state.committer.add({ ...culprit, row: { ...row, s: "failed", e } });
   }
 
   /** Postgres will never take these children. */
-  refuseSpawn({ session, row: { t: task, a: attempt, c } }: Spawn, detail: string): void {
+  #refuseSpawn({ session, row: { t: task, a: attempt, c } }: Spawn, detail: string): void {
     for (const { k: key } of c) {
       const refusal = { code: "invalid_request" as const, detail };
       this.#state.outbox.add(session, { type: "spawned", task, attempt, key, refusal });

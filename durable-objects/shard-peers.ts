@@ -13,7 +13,7 @@ import type { WhyPeer } from "./shard-why.ts";
 /** What one shard calls another for. */
 export interface Peer extends LoanPeer, ForwardPeer, WhyPeer {
   nudge(): Promise<void>;
-  heedShards(map: ShardMap): Promise<void>;
+  heedShards(map: ShardMap): Promise<unknown>;
 }
 
 interface Peers {
@@ -73,7 +73,7 @@ export class ShardPeers {
     }
   }
 
-  async #tell(shard: number, tell: (peer: Peer) => Promise<void>): Promise<void> {
+  async #tell(shard: number, tell: (peer: Peer) => Promise<unknown>): Promise<void> {
     try {
       await this.call(shard, tell);
     } catch (error) {

@@ -47,6 +47,7 @@ grant execute on function
   v1.read_versions(uuid, uuid[]),
   v1.busy_shards(integer, bigint),
   v1.read_shards(uuid),
+  v1.open_shards(uuid, integer),
   v1.set_shards(uuid, integer),
   v1.close_shard(uuid, smallint, bigint, double precision),
   v1.hold_shard(uuid, smallint, bigint, double precision),

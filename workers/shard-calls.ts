@@ -11,7 +11,6 @@ import { errorFields, type Logger } from "../telemetry/log.ts";
 import { ProblemError } from "./api/problems.ts";
 import {
   type Definitions,
-  forgetDefinitions,
   readDefinitionsOf,
   rememberedDefinitions,
 } from "./definitions/definitions.ts";
@@ -108,7 +107,7 @@ export async function tryToStart(
       placed = placeCall(build(definitions), definitions);
     } catch (error) {
       if (known === undefined || !mayBeOutdated(error)) throw error;
-      forgetDefinitions(tenant);
+      known.isOutdated = true;
       continue;
     }
     const { call } = placed;
@@ -117,7 +116,7 @@ export async function tryToStart(
     if (answer.kind !== "committed") return { kind: answer.kind, call };
     const started = { call, outcome: answer.outcome };
     if (!isStale(started)) return { kind: "started", ...started };
-    forgetDefinitions(tenant);
+    definitions.isOutdated = true; // those that another start has read since may not be
     if (tries === MAX_STALE) return { kind: "unsettled", call };
   }
 }
@@ -204,19 +203,23 @@ export async function nudgeShards(
   await tellEach(env, log, shards, async (stub) => await stub.nudge());
 }
 
-/** Says something to shards that need not hear it now: it is in Postgres, and they will read it. */
-export async function tellEach(
+/**
+ * Says something to shards that need not hear it now: it is in Postgres, and they will read it. What they answer;
+ * undefined of one that could not be reached.
+ */
+export async function tellEach<Answer>(
   env: Environment,
   log: Logger,
   shards: { tenant: string; shard: number }[],
-  tell: (stub: ShardStub) => Promise<void>,
-): Promise<void> {
-  await Promise.all(
+  tell: (stub: ShardStub) => Promise<Answer>,
+): Promise<(Answer | undefined)[]> {
+  return await Promise.all(
     shards.map(async ({ tenant, shard }) => {
       try {
-        await reachShard(env, tenant, shard, tell);
+        return await reachShard(env, tenant, shard, tell);
       } catch (error) {
         log.warn("shard.not_told", { tenant_id: tenant, shard, ...errorFields(error) });
+        return undefined;
       }
     }),
   );

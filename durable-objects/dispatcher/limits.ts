@@ -149,6 +149,15 @@ export const AGENDA_PAGE = 1_000;
 /** A commit without an answer for so long is of unknown outcome; it is repeated. */
 export const COMMIT_TIMEOUT_MS = 10_000;
 
+/**
+ * A shard that is to take runs is waited for so long: workers that have heard of it come within a second
+ * (`sdk/session/reconnect.ts`), and one that has died without a word never does.
+ */
+export const OPENING_LIMIT_MS = 3_000;
+
+/** Changes of the number of shards that wait for one shard at once. */
+export const MAX_OPENINGS = 100;
+
 /** Without an answer for so long, commits are held up: nothing more is taken that can come again later. */
 export const HELD_UP_MS = 2_000;
 

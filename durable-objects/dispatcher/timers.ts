@@ -24,11 +24,15 @@ export interface TimerParts {
   pendingCalls: PendingCalls;
   /** When Postgres was last asked, or answered; undefined when nothing is to be closed. */
   connectionUsedAt: number | undefined;
-  /** When recovery needs attention, what is borrowed and lent, what is to be said of or to workers, and what keeps the shard open. */
+  /**
+   * When recovery needs attention, what is borrowed and lent, what is to be said of or to workers, what keeps the
+   * shard open, and who waits for it to be ready.
+   */
   recoveryDue: number;
   loansDue: number;
   sessionsDue: number;
   closingDue: number;
+  openingDue: number;
   /** When a session was last heard of. */
   heardAt: (session: string) => number;
 }
@@ -51,6 +55,7 @@ export function nextAlarm(parts: TimerParts): number | undefined {
     parts.loansDue,
     parts.sessionsDue,
     parts.closingDue,
+    parts.openingDue,
   );
   if (connectionUsedAt !== undefined) due = Math.min(due, connectionUsedAt + IDLE_CONNECTION_MS);
   for (const session of roster.sessions) {

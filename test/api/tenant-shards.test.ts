@@ -51,8 +51,12 @@ test("a field that there isn't is refused", async () => {
 
 test("every shard is told at once, also one that only drains", async () => {
   const workers = [await world.connectWorker({ actions: ["a:b"] })];
-  await set(3);
-  workers.push(await world.connectWorker({ actions: ["a:b"] }, 2));
+  const three = set(3);
+  await workers[0]?.receive("shards");
+  for (const shard of [1, 2]) {
+    workers.push(await world.connectWorker({ actions: ["a:b"] }, shard));
+  }
+  await three;
   const { version } = expectAnswer(await set(2), 200, tenantShardsSchema);
   for (const worker of workers) {
     const last = (await worker.unreadWhenQuiet()).filter(({ type }) => type === "shards").at(-1);

@@ -56,6 +56,7 @@ const ENTRIES = [
   "limit_users",
   "move_schedules",
   "open_messages",
+  "open_shards",
   "overdue_clocks",
   "pause_workflow",
   "promote_version",

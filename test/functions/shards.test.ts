@@ -1,7 +1,7 @@
 /** How many shards a tenant has, and when one that takes no more runs is closed. */
 import type pg from "pg";
 import { describe, expect, inject, test } from "vitest";
-import { closeShard, holdShard, readShards, setShards } from "../../database/shards.ts";
+import { closeShard, holdShard, openShards, readShards, setShards } from "../../database/shards.ts";
 import { newId } from "../../protocol/ids.ts";
 import type { ShardMap } from "../../protocol/shard-map.ts";
 import { expectSound } from "./invariants.ts";
@@ -48,6 +48,31 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
     expect(await readShards(query, tenant)).toEqual(one);
     expect(await setShards(query, tenant, 2)).toMatchObject({ count: 2, draining: [2] });
     expect(await setShards(query, newId(), 2)).toBeUndefined();
+  });
+
+  test("are opened before they take runs, and close if nothing comes of it", async () => {
+    const first = await TestShard.create(pool);
+    const { tenant } = first;
+    const workflow = await first.register("one", { a: [] });
+    const start = first.start(workflow);
+    const opened = { version: 2, since: 1, count: 1, draining: [1, 2] };
+    expect(await openShards(query, tenant, 3)).toEqual(opened);
+    expect(await openShards(query, tenant, 3)).toEqual(opened); // it changes nothing again
+    expect(await openShards(query, tenant, 2)).toEqual(opened);
+    expect(await openShards(query, tenant, 1)).toEqual(opened);
+    // What was placed before is still right, and what is opened needs no life for the clock to find it.
+    expect((await first.commit({ starts: [start] })).starts).not.toEqual({ [start.id]: "stale" });
+    const last = { tenant, shard: 2 } as TestShard;
+    expect(await isBusy(last)).toBe(true);
+    const [second, third] = [await first.another(1), await first.another(2)];
+    expect(await readShards(query, tenant)).toEqual(opened);
+    expect(await close(second)).toMatchObject({ version: 3, count: 1, draining: [2] });
+    expect(await close(third)).toEqual({ version: 4, since: 1, count: 1, draining: [] });
+    expect(await openShards(query, tenant, 3)).toEqual({ ...opened, version: 5 });
+    const three = { version: 6, since: 6, count: 3, draining: [] };
+    expect(await setShards(query, tenant, 3)).toEqual(three);
+    expect(await openShards(query, tenant, 3)).toEqual(three);
+    expect(await openShards(query, newId(), 2)).toBeUndefined();
   });
 
   test("make stale whatever was placed by the number before", async () => {

@@ -2,14 +2,16 @@
  * How many shards a tenant has: read, and changed while runs go on.
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { queryOverHttp } from "../../database/connect.ts";
+import type { Context } from "hono";
+import { type Query, queryOverHttp } from "../../database/connect.ts";
 import { databaseOf } from "../../database/tenant-database.ts";
-import { setShards } from "../../database/shards.ts";
+import { openShards, setShards } from "../../database/shards.ts";
 import type { SetShards, TenantShards } from "../../protocol/shard-bodies.ts";
 import { MAX_SHARDS, type ShardMap, shardNumbers } from "../../protocol/shard-map.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
 import type { AppTypes } from "../environment.ts";
 import { tellEach } from "../shard-calls.ts";
+import type { ShardStub } from "../tenant-objects.ts";
 import { readShardMap } from "../shard-maps.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 
@@ -59,15 +61,48 @@ export const tenantShards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInval
       env,
       var: { tenant, log },
     } = context;
-    const map = await setShards(queryOverHttp(databaseOf(env, tenant)), tenant, count);
+    const query = queryOverHttp(databaseOf(env, tenant));
+    await openUpTo(context, query, count);
+    const map = await setShards(query, tenant, count);
     if (map === undefined) throw new Error(`Tenant ${tenant} has no shards`);
     forgetDefinitions(tenant);
     log.info("shards.set", { version: map.version, count, draining: map.draining.length });
     // One that can't be reached learns of it with its next commit.
-    const all = shardNumbers(map).map((shard) => ({ tenant, shard }));
-    await tellEach(env, log, all, async (stub) => await stub.heedShards(map));
+    await tellShards(context, shardNumbers(map), async (stub) => await stub.heedShards(map));
     return context.json(shown(map), 200);
   });
+
+/**
+ * Opens the shards that are to take runs, and waits until they can at once: they know what they have, and workers
+ * are there. Not for long, and for nothing else: whatever fails here, their first runs only wait for it themselves.
+ */
+async function openUpTo(context: Context<AppTypes>, query: Query, count: number): Promise<void> {
+  const { tenant, log } = context.var;
+  const map = await openShards(query, tenant, count);
+  const opened = (map?.draining ?? []).filter((shard) => shard < count);
+  if (map === undefined || opened.length === 0) return;
+  const since = Date.now();
+  const others = shardNumbers(map).filter((shard) => !opened.includes(shard));
+  const told = await tellShards(context, others, async (stub) => await stub.heedShards(map));
+  const workers = Math.max(...told.map((following) => following ?? 0));
+  const ready = await tellShards(context, opened, async (stub) => await stub.open(map, workers));
+  log.info("shards.opened", {
+    version: map.version,
+    opened: opened.length,
+    ready: ready.filter((isReady) => isReady === true).length,
+    workers,
+    waited_ms: Date.now() - since,
+  });
+}
+
+async function tellShards<Answer>(
+  { env, var: { tenant, log } }: Context<AppTypes>,
+  numbers: readonly number[],
+  tell: (stub: ShardStub) => Promise<Answer>,
+): Promise<(Answer | undefined)[]> {
+  const shards = numbers.map((shard) => ({ tenant, shard }));
+  return await tellEach(env, log, shards, tell);
+}
 
 function shown(map: ShardMap): TenantShards {
   const { count, version } = map;
