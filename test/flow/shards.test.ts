@@ -8,9 +8,15 @@ import { counted } from "./workflows.ts";
 const RUNS = 150;
 const AT_ONCE = 8;
 
-/** How much longer the slowest starts may take while the shards change than at rest, on a machine that is shared. */
+/** How much longer the slowest starts may take while the shards change than at rest, before and after it. */
 const TIMES_LONGER = 3;
-const SLACK_MS = 1_000;
+
+/**
+ * What they may take at rest, if they take less: on two cores that also run Postgres, the shards, the workers and
+ * this test, two runs of a hundred meet something else now and then. A new shard that is not ready when it gets its
+ * first run takes half a second.
+ */
+const LEAST_REST_MS = 100;
 
 let world: FlowWorld;
 
@@ -61,10 +67,11 @@ test("1, 4 and 2 shards while runs go on", { timeout: 300_000 }, async () => {
   }
 
   await play(); // until all is warm
-  const atRest = await play();
+  const ofOne = await play();
   const raised = await play(() => client.tenant.shards.set(4));
+  const ofFour = await play();
   const lowered = await play(() => client.tenant.shards.set(2));
-  const after = await play();
+  const ofTwo = await play();
 
   expect(failed).toEqual([]);
   const runs = new Map((await world.expectCompletedOnce(ids)).map((run) => [run.id, run]));
@@ -81,12 +88,19 @@ test("1, 4 and 2 shards while runs go on", { timeout: 300_000 }, async () => {
     });
     return waits.toSorted((a, b) => a - b)[Math.ceil(waits.length * 0.99) - 1] ?? Number.NaN;
   };
-  const rest = slowest(atRest);
-  const [up, down, then] = [slowest(raised), slowest(lowered), slowest(after)];
-  console.log(
-    `start latency, p99: ${rest} ms at rest, ${up} ms from 1 to 4 shards, ${down} ms from 4 to 2, ${then} ms after; ${again.length} tasks sent twice`,
+  const changes = [
+    { from: 1, to: 4, ms: slowest(raised), rest: [slowest(ofOne), slowest(ofFour)] },
+    { from: 4, to: 2, ms: slowest(lowered), rest: [slowest(ofFour), slowest(ofTwo)] },
+  ];
+  const told = changes.map(
+    ({ from, to, ms, rest }) => `${from} to ${to}: ${rest[0]}, ${ms}, ${rest[1]} ms`,
   );
-  for (const ms of [up, down]) expect(ms).toBeLessThanOrEqual(TIMES_LONGER * rest + SLACK_MS);
+  console.log(
+    `start latency, p99 before, during and after: ${told.join("; ")}; ${again.length} tasks sent twice`,
+  );
+  for (const { ms, rest } of changes) {
+    expect(ms).toBeLessThanOrEqual(TIMES_LONGER * Math.max(LEAST_REST_MS, ...rest));
+  }
 
   // Those beyond the number have closed by themselves.
   await expect
