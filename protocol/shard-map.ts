@@ -14,7 +14,7 @@ export interface ShardMap {
   since: number;
   /** Shards that take new runs, numbered from 0. */
   count: number;
-  /** Others, which only finish what they have. */
+  /** Others, which only finish what they have; or are about to take runs. */
   draining: number[];
 }
 

@@ -46,7 +46,7 @@ const put = createRoute({
   operationId: "setTenantShards",
   summary: "Say how many shards there are",
   description:
-    "New runs are placed by the new number from now on; runs stay where they are. A shard beyond it drains: it finishes what it has, then closes. Workers follow by themselves.",
+    "New runs are placed by the new number from now on; runs stay where they are. Shards that are new are opened first, and it takes up to some seconds until workers are there; until then they are listed as draining. A shard beyond the number drains: it finishes what it has, then closes. Workers follow by themselves.",
   request: { body: json(setShardsSchema) },
   responses: answers({ 200: ["As they are now", tenantShardsSchema] }, [...BODY_PROBLEMS]),
 });
