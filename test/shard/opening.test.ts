@@ -4,6 +4,7 @@ import { OPENING_LIMIT_MS } from "../../durable-objects/dispatcher/limits.ts";
 import { setShards } from "../../database/shards.ts";
 import { queryOverHttp } from "../../database/connect.ts";
 import { databaseOf } from "../../database/tenant-database.ts";
+import type { ShardMap } from "../../protocol/shard-map.ts";
 import type { FakeWorker } from "../support/fake-worker.ts";
 import { traffic } from "../support/traffic.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
@@ -133,10 +134,7 @@ test("that nobody is at is not waited for at all", async () => {
 });
 
 test("that is opened and never gets to take runs closes by itself, costs nothing, and can be opened again", async () => {
-  await world.sql("select v1.open_shards($1, 2)", [world.tenant]); // and whoever has asked for it is gone
-  const [row] = await world.sql("select v1.read_shards($1) as map", [world.tenant]);
-  const map = row?.["map"] as Parameters<ReturnType<World["shardAt"]>["heedShards"]>[0];
-  await world.shard.heedShards(map);
+  const map = await openOnly();
   const ready = world.shardAt(1).open(map, 1);
   expect(await told(worker)).toEqual([0, -1]);
   const second = await world.connectWorker(ACTIONS, 1);
@@ -156,6 +154,29 @@ test("that is opened and never gets to take runs closes by itself, costs nothing
   const { answer } = await ask();
   await world.connectWorker(ACTIONS, 1);
   expect(await answer).toMatchObject({ count: 2 });
+});
+
+/** The first half of a change, by somebody who is gone then. */
+async function openOnly(): Promise<ShardMap> {
+  const [row] = await world.sql("select v1.open_shards($1, 2) as map", [world.tenant]);
+  const map = row?.["map"] as ShardMap;
+  await world.shard.heedShards(map);
+  return map;
+}
+
+test("leaves the limits of one that was alone open, before it knows anything itself", async () => {
+  await world.register({ name: "one", limits: [{ concurrency: 1 }], steps: [{ name: "only" }] });
+  const limited = await world.connectWorker({ actions: ["one:only"] });
+  await world.settled(); // it has recovered, and knows that it is alone
+  const lock = await world.holdLock("select pg_advisory_lock(v1.shard_lock($1, 1))", [
+    world.tenant,
+  ]);
+  const map = await openOnly();
+  const ready = world.shardAt(1).open(map, 0);
+  const { id } = await world.startRun({ workflow: "one" });
+  await limited.receiveTask({ run: id });
+  await lock.release();
+  expect(await ready).toBe(true);
 });
 
 test("that was opened and never told so is reminded by the clock, and closes", async () => {

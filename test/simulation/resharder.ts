@@ -1,7 +1,8 @@
 /** Somebody who wants another number of shards, and tries until it is answered. */
 import { Client } from "../../sdk/client.ts";
 import type { ApiTransport } from "./api-transport.ts";
-import type { ReshardingPlan } from "./shard-plans.ts";
+import type { EdgeWorker } from "./edge-worker.ts";
+import type { AbandonedPlan, ReshardingPlan } from "./shard-plans.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 
 /** Between two tries, when the SDK has given the first one up. */
@@ -46,4 +47,28 @@ export class Resharder extends SimulatedProcess {
       }
     }
   }
+}
+
+/** Somebody asks once, and the isolate that does it dies on the way: perhaps with shards that are open and not taken. */
+export function abandonResharding(
+  { shards, diesAfterMs }: AbandonedPlan,
+  edge: EdgeWorker,
+  {
+    surroundings,
+    address,
+  }: { surroundings: Surroundings; address: { url: string; token: string } },
+): void {
+  const { trace, history } = surroundings;
+  trace.throws("abandoned resharding", "director", `to ${shards}, for ${diesAfterMs} ms`);
+  const asked = history.asksForShards(shards);
+  const request = {
+    url: `${address.url}/api/v1/tenant/shards`,
+    method: "PUT",
+    headers: { authorization: `Bearer ${address.token}`, "content-type": "application/json" },
+    body: JSON.stringify({ count: shards }),
+  };
+  const isolate = edge.answer(request, () => {
+    asked.answeredAt = history.now;
+  });
+  isolate.after(diesAfterMs, () => isolate.end());
 }

@@ -7,13 +7,19 @@ export interface ReshardingPlan {
   shards: number;
 }
 
+/** The same, by a call whose isolate dies in the middle, and which nobody repeats. */
+export interface AbandonedPlan extends ReshardingPlan {
+  diesAfterMs: number;
+}
+
 export interface ShardPlan {
   /** How many there are at first. */
   shards: number;
   reshardings: ReshardingPlan[];
+  abandoned: AbandonedPlan[];
 }
 
-const ONE_SHARD: ShardPlan = { shards: 1, reshardings: [] };
+const ONE_SHARD: ShardPlan = { shards: 1, reshardings: [], abandoned: [] };
 
 /** What of it a kind of bad day has. */
 export interface Sharding {
@@ -36,6 +42,10 @@ const QUICK_MS = 1_500;
 export const ASKED_SHARDS = ["one", "many"] as const;
 export type AskedShards = (typeof ASKED_SHARDS)[number];
 
+/** How many changes are left in the middle, where their number changes. Shards that are opened are waited for meanwhile. */
+const ABANDONED = { 0: 3, 1: 2, 2: 1 } as const;
+const MAX_DIES_AFTER_MS = 2_500;
+
 export function drawShards(
   random: Random,
   { many, reshards }: Sharding,
@@ -46,8 +56,19 @@ export function drawShards(
   const changes = random.chance(reshards);
   const shards = drawNumber(random);
   const reshardings = drawReshardings(random, calmAtMs);
+  const abandoned = drawAbandoned(random, calmAtMs);
   const isMany = asked === undefined ? hasMany : asked === "many";
-  return isMany ? { shards, reshardings: changes ? reshardings : [] } : ONE_SHARD;
+  if (!isMany) return ONE_SHARD;
+  return changes ? { shards, reshardings, abandoned } : { ...ONE_SHARD, shards };
+}
+
+function drawAbandoned(random: Random, calmAtMs: number): AbandonedPlan[] {
+  const count = Number(random.weighted(ABANDONED));
+  return Array.from({ length: count }, () => ({
+    atMs: random.between(500, calmAtMs),
+    shards: drawNumber(random),
+    diesAfterMs: random.skewed(1, MAX_DIES_AFTER_MS),
+  }));
 }
 
 function drawReshardings(random: Random, calmAtMs: number): ReshardingPlan[] {

@@ -20,7 +20,7 @@ import type { ObjectHost } from "./object-host.ts";
 import { Objects } from "./objects.ts";
 import type { Postgres } from "./postgres.ts";
 import { Random } from "./random.ts";
-import { Resharder } from "./resharder.ts";
+import { abandonResharding, Resharder } from "./resharder.ts";
 import { isAtRest, isSomethingDue, MINUTE_MS, type Rest, watchRest } from "./rest.ts";
 import { type FaultPlan, type Scenario, type WorkerPlan, ZONE } from "./scenario.ts";
 import { SimulatedDatabase } from "./simulated-database.ts";
@@ -148,6 +148,9 @@ export class Simulation {
     }
     for (const plan of scenario.reshardings) {
       this.#at(plan.atMs, () => new Resharder(plan, this.#parts).start());
+    }
+    for (const plan of scenario.abandoned) {
+      this.#at(plan.atMs, () => abandonResharding(plan, this.#edge, this.#parts));
     }
     for (const plan of scenario.faults) this.#at(plan.atMs, () => this.#throw(plan));
     this.#at(scenario.calmAtMs, () => this.#calmDown());

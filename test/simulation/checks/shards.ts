@@ -20,12 +20,13 @@ export const asManyAsWanted: Check = {
   name: "there are as many shards as were asked for last",
   find: ({ scenario, history, recorded, rest }) => {
     if (rest === undefined) return [];
-    const asked = history.askedForShards;
-    // Of two that wait for their answers at the same time, either may come last.
+    const asked = [{ count: scenario.shards, at: 0, answeredAt: 0 }, ...history.askedForShards];
+    // Of two that wait for their answers at the same time, either may come last; and one may never have come.
     const possible = asked.filter(
-      ({ answeredAt }) => !asked.some(({ at }) => at > (answeredAt ?? Number.POSITIVE_INFINITY)),
+      ({ answeredAt: end = Number.POSITIVE_INFINITY }) =>
+        !asked.some(({ at, answeredAt }) => answeredAt !== undefined && at > end),
     );
-    const counts = asked.length > 0 ? possible.map(({ count }) => count) : [scenario.shards];
+    const counts = possible.map(({ count }) => count);
     if (counts.includes(recorded.shardCount)) return [];
     return [`there are ${recorded.shardCount}, and ${counts.join(" or ")} were asked for`];
   },
