@@ -55,8 +55,9 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
     file: "durable-objects/shard-gathering.ts",
     from: "lending.isClosed = !ownership.isAlone && this.#gathered !== this.#calls.term;",
     to: "lending.isClosed = false && !ownership.isAlone && this.#gathered !== this.#calls.term;",
-    foundBy: ["no limit is exceeded"],
+    foundBy: ["no limit is exceeded", "no rate is exceeded"],
     theme: "limits",
+    firstSeed: 40,
   },
   {
     name: "permits that are lent of two keys are one",
