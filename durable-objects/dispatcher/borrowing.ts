@@ -92,6 +92,13 @@ export class Borrowing {
     this.#touched.add(loan);
   }
 
+  /** Something here waits that holds it, until it is lent for so long. */
+  wantTime(id: CountId, needMs: number, now: number): void {
+    const loan = this.#loans.get(id);
+    if (loan === undefined || loan.grantedAt(now) < loan.held) return; // permits come first, and with them time
+    if (loan.record.until < now + needMs) this.#owe(loan);
+  }
+
   /** What is held of it is to be held for so long. */
   prolong(id: CountId, needMs: number): void {
     const loan = this.#loans.get(id);

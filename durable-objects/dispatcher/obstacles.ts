@@ -18,6 +18,8 @@ export interface Obstacle {
   at?: number;
   /** Whether others have all that there is, or come first: not just that it is not known here. */
   isFull: boolean;
+  /** It is held, and only not lent for long enough. */
+  isHeld?: boolean;
   missing?: Missing;
 }
 
@@ -26,12 +28,14 @@ export type Missing = { of: "counts" } | { of: "loan"; need: Need; needMs: numbe
 
 /** Has it be asked for, if there is something. */
 export function askForMissing(
-  missing: Missing | undefined,
+  { missing, isHeld }: Pick<Obstacle, "missing" | "isHeld">,
   { borrowing, lending }: { borrowing: Borrowing; lending: Lending },
   now: number,
 ): void {
   if (missing?.of === "counts") lending.isWanted = true;
-  else if (missing?.of === "loan") borrowing.want(missing.need, missing.needMs, now);
+  if (missing?.of !== "loan") return;
+  borrowing.want(missing.need, missing.needMs, now);
+  if (isHeld === true) borrowing.wantTime(missing.need.id, missing.needMs, now);
 }
 
 /** Of a limit that this shard counts, for somebody who holds none of it. */
@@ -74,7 +78,8 @@ export function obstacleElsewhere(
     const held = permits.count(need.id);
     const count = isHolding ? held : held + returns.claims(need.id) + 1;
     if (!borrowing.covers(need.id, count, needMs, now)) {
-      return { need, of: "concurrency", isFull: borrowing.isFull(need.id), missing };
+      const isFull = !isHolding && borrowing.isFull(need.id);
+      return { need, of: "concurrency", isFull, isHeld: isHolding, missing };
     }
   }
   if (isHolding) return undefined;

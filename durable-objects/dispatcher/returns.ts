@@ -115,7 +115,7 @@ export class Returns {
         this.#take(lease, parts, now);
         granted.push(lease);
       } else if (obstacle.on === "limit") {
-        askForMissing(obstacle.missing, parts, now);
+        askForMissing(obstacle, parts, now);
       }
       return obstacle;
     };

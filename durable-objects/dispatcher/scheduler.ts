@@ -19,7 +19,7 @@ import type { CountId, Holder, Permits } from "./permits.ts";
 import type { Returns } from "./returns.ts";
 import type { Roster, Session } from "./roster.ts";
 import { costOfUnits } from "./shares.ts";
-import type { Turns } from "./turns.ts";
+import { heldLine, type Turns } from "./turns.ts";
 import type { ReadyWindow } from "./window.ts";
 
 export interface SchedulerParts {
@@ -115,9 +115,10 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     scheduled.placements.push({ task, session, lane, cost, ofRun });
     return turns.pay(lane, cost);
   }
-  const { need, of, isFull, missing } = obstacle;
-  askForMissing(missing, parts, now);
-  if (of === "concurrency" && missing?.of === "loan") parts.borrowing.heedFull(need.id);
+  const { need, of, isFull, isHeld, missing } = obstacle;
+  askForMissing(obstacle, parts, now);
+  const isAnswered = of === "concurrency" && missing?.of === "loan" && isHeld !== true;
+  if (isAnswered) parts.borrowing.heedFull(need.id);
   if (need.strategy === "cancel-newest" && isFull) {
     if (lane.first === undefined) return bringIn(lane, parts);
     window.shift(lane);
@@ -158,7 +159,7 @@ function serveShard(
     lending.lend(lane, { permits: isCounted ? 1 : 0, units }, permits, now);
     return turns.pay(lane, cost);
   }
-  askForMissing(obstacle.missing, parts, now);
+  askForMissing(obstacle, parts, now);
   if (obstacle.isFull && need.strategy === "cancel-newest") {
     lane.waiting = [];
     lane.lent.isFull = true;
@@ -171,8 +172,9 @@ function serveShard(
   block(lane, obstacle, parts);
 }
 
-function block(lane: Lane, { need, at }: Obstacle, { turns, lending }: SchedulerParts): void {
-  turns.block(lane, need.id, at);
+function block(lane: Lane, { need, at, isHeld }: Obstacle, parts: SchedulerParts): void {
+  const { turns, lending } = parts;
+  turns.block(lane, isHeld === true ? heldLine(need.id) : need.id, at);
   lending.contend(need.id);
 }
 

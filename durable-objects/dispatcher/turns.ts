@@ -13,6 +13,17 @@ import { SlotDemand } from "./slot-demand.ts";
 /** What the names of lines begin with in which lanes wait for a slot; ids of limits don't. */
 const SLOT = "slot ";
 
+/**
+ * What the names of lines begin with in which lanes wait whose runs hold a limit, until it is lent for long enough.
+ * Those who wait for a permit of it wait for something else: the first of them may have to wait for these.
+ */
+const HELD = "(held) ";
+
+/** The line of those who hold it. */
+export function heldLine(id: string): string {
+  return HELD + id;
+}
+
 export class Turns {
   #passedOver = new PassedOver();
   #due = new FairQueue(this.#passedOver);
@@ -151,7 +162,7 @@ export class Turns {
 
   /** Some of it may have become free. */
   open(id: string): void {
-    if (this.#blocked.has(id)) this.#opened.add(id);
+    for (const line of [id, heldLine(id)]) if (this.#blocked.has(line)) this.#opened.add(line);
   }
 
   /** A worker that has these actions may take something. */

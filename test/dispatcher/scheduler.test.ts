@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import type { Lease } from "../../durable-objects/dispatcher/leases.ts";
 import { boundOf } from "../../durable-objects/dispatcher/needs.ts";
 import { holderOf } from "../../durable-objects/dispatcher/scheduler.ts";
+import { shardOfKey } from "../../protocol/shard-map.ts";
 import { Scheduling } from "./scheduling.ts";
 
 const BY_KEY = { key: "input.k" };
@@ -180,6 +181,29 @@ test("a run that has begun waits in no line for what it holds, whoever came befo
   const other = world.arrive({ run: "other", action: "b" });
   const second = world.arrive({ run: "first", action: "b" });
   expect(world.start()).toEqual([first, second]);
+  world.end(first);
+  world.end(second);
+  expect(world.start()).toEqual([other]);
+});
+
+test("nor in a line with those who wait for it, while it is another shard's that has yet to lend it", () => {
+  const key = ["a", "b", "c", "d", "e"].find((one) => shardOfKey(`flow#1 ${one}`, 2) === 1) ?? "";
+  const input = { key };
+  const world = new Scheduling([], [{ key: "input.key", concurrency: 1 }]);
+  world.connect("one", { slots: 9 });
+  const owner = (count: number): void => {
+    world.ownership.map = { version: count, since: count, count, draining: [] };
+    world.turns.openAll();
+  };
+  const first = world.arrive({ run: "first", action: "a", input });
+  expect(world.start()).toEqual([first]);
+  owner(2);
+  const other = world.arrive({ run: "other", action: "b", input, priority: 3 });
+  expect(world.start()).toEqual([]);
+  const second = world.arrive({ run: "first", action: "b", input, priority: 1 });
+  expect(world.start()).toEqual([]);
+  owner(1); // it is counted here again
+  expect(world.start()).toEqual([second]);
   world.end(first);
   world.end(second);
   expect(world.start()).toEqual([other]);
