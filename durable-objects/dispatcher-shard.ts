@@ -20,6 +20,7 @@ import type { RunState } from "../protocol/states.ts";
 import { createLogger, errorFields } from "../telemetry/log.ts";
 import { IDLE_CONNECTION_MS } from "./dispatcher/limits.ts";
 import { isRunTimer, transitionOf } from "./dispatcher/due.ts";
+import type { ServingQuestion } from "./dispatcher/explain.ts";
 import type { HeldHere, KeyUse, LimitKeyPart, UseQuestion } from "./dispatcher/limit-uses.ts";
 import { giveToOwnWorker, type OwnWorkerFrame } from "./own-worker.ts";
 import type {
@@ -244,6 +245,11 @@ export class DispatcherShard extends DurableObject<ShardEnvironment> {
   /** Another shard explains who holds limits. */
   hearHeld(ids: CountId[]): HeldHere[] {
     return this.#why.hearHeld(ids);
+  }
+
+  /** Another shard explains why a task waits that none of its workers can take. */
+  hearServing(questions: ServingQuestion[]): boolean[] {
+    return this.#why.hearServing(questions);
   }
 
   hearLend(call: LendCall): Promise<PeerAnswer<object>> {

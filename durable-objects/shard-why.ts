@@ -5,8 +5,16 @@
 import type { LaneRow } from "../database/rows.ts";
 import type { WaitReason } from "../protocol/limit-bodies.ts";
 import { MAX_LIMIT_KEYS } from "../protocol/limits.ts";
+import { shardNumbers } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
-import { explain, explainAttempt, explainLane, type Explained } from "./dispatcher/explain.ts";
+import {
+  explain,
+  explainAttempt,
+  explainLane,
+  type Explained,
+  serves,
+  type ServingQuestion,
+} from "./dispatcher/explain.ts";
 import {
   type HeldHere,
   heldHere,
@@ -25,6 +33,7 @@ import type { ShardState } from "./shard-state.ts";
 export interface WhyPeer {
   hearUses(from: number, questions: UseQuestion[]): Promise<(KeyUse | undefined)[]>;
   hearHeld(ids: CountId[]): Promise<HeldHere[]>;
+  hearServing(questions: ServingQuestion[]): Promise<boolean[]>;
 }
 
 /** By key, and which shard has said it. */
@@ -86,7 +95,12 @@ export class ShardWhy {
     return ids.map((id) => heldHere(id, this.#state));
   }
 
-  /** Adds what other shards know of the limits that reasons name. */
+  /** Whether a worker that is here could take such tasks. */
+  hearServing(questions: readonly ServingQuestion[]): boolean[] {
+    return questions.map((question) => serves(question, this.#state));
+  }
+
+  /** Adds what other shards know of the limits that reasons name, and of workers that are missing. */
   async #complete(
     explained: readonly (Explained | undefined)[],
   ): Promise<(WaitReason | undefined)[]> {
@@ -96,13 +110,40 @@ export class ShardWhy {
     }
     const uses = await this.#askOwners([...questions.values()]);
     const held = await this.#askHolders(uses, questions);
+    const serving = await this.#askServing(explained);
     const { ownership, name } = this.#state;
     return explained.map((each) => {
+      if (each?.serving !== undefined && each.reason.kind === "no_worker") {
+        const shards = serving.get(each) ?? [];
+        const elsewhere = { shard: this.#state.name.shard, shards };
+        return { ...each.reason, ...(shards.length > 0 && { elsewhere }) };
+      }
       if (each?.need === undefined) return each?.reason;
       const { id } = each.need;
       const of = { isOwn: ownership.isOwn(id), use: uses.get(keyOf(each.need)), at: name.shard };
       return withFindings(each.reason, { ...of, heldAt: held.get(id) ?? new Map() }, Date.now());
     });
+  }
+
+  /** The shards at which a worker could take what none can that is here. */
+  async #askServing(
+    explained: readonly (Explained | undefined)[],
+  ): Promise<Map<Explained, number[]>> {
+    const { map, name } = this.#state;
+    const asked = explained.filter((each) => each?.serving !== undefined) as Explained[];
+    const serving = new Map(asked.map((each): [Explained, number[]] => [each, []]));
+    if (asked.length === 0) return serving;
+    const questions = asked.flatMap((each) => each.serving ?? []);
+    const others = shardNumbers(map).filter((shard) => shard !== name.shard);
+    const answers = await Promise.all(
+      others.map((shard) => this.#reach(shard, (peer) => peer.hearServing(questions))),
+    );
+    for (const [index, shard] of others.entries()) {
+      for (const [of, each] of asked.entries()) {
+        if (answers[index]?.[of] === true) serving.get(each)?.push(shard);
+      }
+    }
+    return serving;
   }
 
   async #askOwners(questions: readonly UseQuestion[]): Promise<Uses> {

@@ -168,7 +168,14 @@ export type WaitReason =
       line: LinePosition;
     }
   /** Nobody who is connected has the action, or none of them the labels, versions or slots. */
-  | { kind: "no_worker"; action: string; detail: string; line: LinePosition }
+  | {
+      kind: "no_worker";
+      action: string;
+      detail: string;
+      /** The shard at which it waits, and other shards at which a worker could take it. Absent: at none. */
+      elsewhere?: { shard: number; shards: number[] };
+      line: LinePosition;
+    }
   /** Those who could take it are busy. */
   | { kind: "no_free_slot"; action: string; used: number; slots: number; line: LinePosition }
   /** It comes next: nothing stands in its way. */

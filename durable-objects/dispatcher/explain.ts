@@ -7,11 +7,11 @@ import type { LinePosition, ReturnNeed, WaitReason } from "../../protocol/limit-
 import type { Lane, ReadyTask } from "./lane.ts";
 import type { Lease } from "./leases.ts";
 import { heldHere, type UseQuestion } from "./limit-uses.ts";
-import { boundOf, type Need } from "./needs.ts";
+import { boundOf, type Need, type Placing } from "./needs.ts";
 import type { Obstacle } from "./obstacles.ts";
 import { partsOf } from "./permits.ts";
 import type { ReturnObstacle } from "./returns.ts";
-import { suits } from "./roster.ts";
+import { type Session, suits } from "./roster.ts";
 import { holderOf, obstacleOfNeed, type SchedulerParts } from "./scheduler.ts";
 
 /** As far as is known here. */
@@ -19,6 +19,15 @@ export interface Explained {
   reason: WaitReason;
   /** The limit that it names. */
   need?: UseQuestion;
+  /** What no worker that is here can take: one of another shard may. */
+  serving?: ServingQuestion;
+}
+
+/** Whether a worker of a shard could take such a task. */
+export interface ServingQuestion {
+  action: string;
+  /** Undefined: of the action nothing else is known. */
+  placing: Placing | undefined;
 }
 
 /** Undefined: the task is not in the window. */
@@ -29,7 +38,31 @@ export function explain(task: string, parts: SchedulerParts, now: number): Expla
   if (found === undefined) return undefined;
   const line = positionOf(task, lane, parts);
   const ofLimit = ofLimits(found, lane, line, parts, now);
-  return ofLimit ?? { reason: ofWorkers(found, line, parts) ?? { kind: "next" } };
+  return (
+    ofLimit ?? explainedBy(ofWorkers(found, line, parts), found) ?? { reason: { kind: "next" } }
+  );
+}
+
+function explainedBy(
+  reason: WaitReason | undefined,
+  { action, needs: { placing } }: ReadyTask,
+): Explained | undefined {
+  if (reason?.kind !== "no_worker") return reason && { reason };
+  return { reason, serving: { action, placing } };
+}
+
+/** Whether a worker that is here takes tasks, and could have such a one. */
+export function serves({ action, placing }: ServingQuestion, { roster }: SchedulerParts): boolean {
+  return [...roster.offering(action)].some(
+    (session) =>
+      session.isTaking &&
+      (placing === undefined || (suits(session, placing) && hasSlots(session, placing))),
+  );
+}
+
+/** A worker that divides its slots may give all of them to a shard. */
+function hasSlots({ of, slots }: Session, placing: Placing): boolean {
+  return (of ?? slots) >= placing.slots;
 }
 
 /** What a worker that has a task is at. */
@@ -60,7 +93,10 @@ function needOf(obstacle: ReturnObstacle | undefined): ReturnNeed {
   }
 }
 
-/** Why a task that came to this lane now would not run. Undefined: the lane has nothing in memory. */
+/**
+ * Why a task that came to this lane now would not run. Undefined: the lane has nothing in memory, and there are workers
+ * of its action.
+ */
 export function explainLane(
   row: LaneRow,
   parts: SchedulerParts,
@@ -68,13 +104,17 @@ export function explainLane(
 ): Explained | undefined {
   const lane = parts.window.find(row);
   const first = lane?.next;
-  if (lane === undefined || first === undefined) return undefined;
+  if (lane === undefined || first === undefined) {
+    if (parts.roster.isServed(row.action)) return undefined;
+    const { action } = row;
+    const reason = noWorker(action, { position: 1, length: 1, isExact: false });
+    return { reason, serving: { action, placing: undefined } };
+  }
   const length = lane.length + 1;
   const line = { position: length, length, isExact: !lane.hasBacklog };
   const ofLimit = ofLimits(first, lane, line, parts, now);
   if (ofLimit !== undefined) return ofLimit;
-  const reason = ofWorkers(first, line, parts);
-  return reason && { reason };
+  return explainedBy(ofWorkers(first, line, parts), first);
 }
 
 /** The first of its limits that it can't have now, by what the scheduler itself asks. */
@@ -130,9 +170,7 @@ function ofWorkers(
   { roster }: SchedulerParts,
 ): WaitReason | undefined {
   const offering = [...roster.offering(action)].filter(({ isTaking }) => isTaking);
-  if (offering.length === 0) {
-    return { kind: "no_worker", action, detail: "none that takes tasks offers it", line };
-  }
+  if (offering.length === 0) return noWorker(action, line);
   const { pinnedTo } = placing;
   const built = offering.filter(
     ({ versions }) => pinnedTo === undefined || versions.has(pinnedTo.version),
@@ -149,7 +187,7 @@ function ofWorkers(
       : "none that offers it has the labels that it requires";
     return { kind: "no_worker", action, detail, line };
   }
-  const large = suited.filter(({ slots }) => slots >= placing.slots);
+  const large = suited.filter((session) => hasSlots(session, placing));
   if (large.length === 0) {
     const detail = `it takes ${placing.slots} slots, more than any of them has`;
     return { kind: "no_worker", action, detail, line };
@@ -158,6 +196,10 @@ function ofWorkers(
   const used = large.reduce((sum, { usedSlots }) => sum + usedSlots, 0);
   const slots = large.reduce((sum, session) => sum + session.slots, 0);
   return { kind: "no_free_slot", action, used, slots, line };
+}
+
+function noWorker(action: string, line: LinePosition): WaitReason {
+  return { kind: "no_worker", action, detail: "none that takes tasks offers it", line };
 }
 
 /**

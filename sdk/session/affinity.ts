@@ -24,6 +24,14 @@ export function chooseShards(
   return [...chosen, ...draining].toSorted((a, b) => a.number - b.number);
 }
 
+/** What people are to know of shards that this worker leaves out: it takes nothing that waits there. */
+export function leftOut(shards: readonly Shard[], chosen: readonly Shard[]): string | undefined {
+  const missing = shards.filter((shard) => !chosen.includes(shard));
+  if (missing.length === 0) return undefined;
+  const [left, kept] = [missing, chosen].map((some) => some.map(({ number }) => number).join(", "));
+  return `its affinity leaves out ${missing.length === 1 ? "shard" : "shards"} ${left} (it connects to ${kept}): tasks there wait for ever unless another worker of their actions connects to them`;
+}
+
 /** A number of 32 bits, as good as random, that is always the same for a worker and a shard. */
 function weightOf(worker: string, { number }: Shard): number {
   let hash = 0x811c9dc5;

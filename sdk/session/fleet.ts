@@ -5,7 +5,7 @@
 import type { Shard } from "../../protocol/http.ts";
 import type { ShardList, ShardsFrame } from "../../protocol/slot-frames.ts";
 import type { Labels } from "../labels.ts";
-import { chooseShards } from "./affinity.ts";
+import { chooseShards, leftOut } from "./affinity.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Credits } from "./credits.ts";
 import type { InFlight } from "./in-flight.ts";
@@ -31,6 +31,8 @@ export class Fleet {
   /** Since there has been more than one shard; a worker of one gives it all its slots. */
   #credits: Credits<Connection> | null = null;
   #isPlanned = false;
+  /** What was last said of shards that it leaves out. */
+  #leftOut: string | undefined;
   /** Connections that are being left, each with what ends the wait for its last answers. */
   readonly #leaving = new Map<Connection, () => void>();
   #isPaused = false;
@@ -47,10 +49,13 @@ export class Fleet {
   follow({ version = 0, shards }: ShardList): void {
     if (version < this.#version) return;
     this.#version = version;
-    const { greeting, affinity, random } = this.#options;
+    const { greeting, affinity, random, report } = this.#options;
     const isKnown = (number: number): boolean => this.#connections.has(number);
     const chosen = chooseShards(shards, greeting.worker, affinity);
     const numbers = new Set(chosen.map(({ number }) => number));
+    const left = leftOut(shards, chosen);
+    if (left !== undefined && left !== this.#leftOut) report("warn", left);
+    this.#leftOut = left;
     const isNew = this.#connections.size === 0;
     if (chosen.length > 1) this.#shareSlots();
     for (const shard of chosen) {

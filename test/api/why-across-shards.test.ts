@@ -122,3 +122,34 @@ test("a task in the queue is told likewise", async () => {
     line: { isExact: false },
   });
 });
+
+test("a task for which there are workers at other shards alone is told so, in memory and in the queue", async () => {
+  await begin({ concurrency: 100 });
+  shards.at(OTHER).vanish();
+  await world.advance(10_000, BOTH);
+  const runs = await Promise.all(Array.from({ length: 30 }, () => shards.start(OTHER)));
+  for (const run of [runs[0] ?? "", runs.at(-1) ?? ""]) {
+    const { reason, sentence } = await whyOf(run);
+    expect(reason).toMatchObject({
+      kind: "no_worker",
+      action: "job:only",
+      elsewhere: { shard: OTHER, shards: [OWNER] },
+    });
+    expect(sentence).toContain(`connected to shard ${OTHER}, where it waits`);
+    expect(sentence).toContain("`affinity`");
+  }
+  shards.at(OWNER).say({ type: "pause" });
+  const paused = await whyOf(runs[0] ?? "");
+  expect(paused.reason).toMatchObject({ kind: "no_worker" });
+  expect(paused.reason).not.toHaveProperty("elsewhere");
+});
+
+test("a worker that has given all its slots to another shard is busy there, not too small", async () => {
+  await begin({ concurrency: 100 });
+  shards.at(OTHER).vanish();
+  await world.advance(10_000, BOTH);
+  await world.connectWorker({ actions: ["job:only"], slots: 0, of: 4, worker: "busy" }, OTHER);
+  const run = await shards.start(OTHER);
+  await world.advance(1_000, BOTH);
+  expect((await whyOf(run)).reason).toMatchObject({ kind: "no_free_slot" });
+});

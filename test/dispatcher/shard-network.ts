@@ -65,6 +65,7 @@ export function peerThrough({
     hearReports: () => Promise.resolve([]),
     hearUses: (from, questions) => call("hearUses", [from, questions]),
     hearHeld: (ids) => call("hearHeld", [ids]),
+    hearServing: (questions) => call("hearServing", [questions]),
     hearBorrow: (parameter) => call("hearBorrow", parameter),
     hearLend: (parameter) => call("hearLend", parameter),
     hearGather: (parameter) => call("hearGather", parameter),

@@ -375,6 +375,9 @@ export class Shards {
 function hearing({ loans, why }: Shard, method: string, parameter: unknown): unknown {
   if (method === "hearUses") return why.hearUses(...(parameter as Parameters<Peer["hearUses"]>));
   if (method === "hearHeld") return why.hearHeld(...(parameter as Parameters<Peer["hearHeld"]>));
+  if (method === "hearServing") {
+    return why.hearServing(...(parameter as Parameters<Peer["hearServing"]>));
+  }
   const hear = loans as unknown as Record<string, (call: unknown) => unknown>;
   return hear[method]?.(parameter);
 }

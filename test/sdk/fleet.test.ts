@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { CLOSE_DRAINED } from "../../protocol/errors.ts";
 import type { Shard } from "../../protocol/http.ts";
-import { chooseShards } from "../../sdk/session/affinity.ts";
+import { chooseShards, leftOut } from "../../sdk/session/affinity.ts";
 import { type FakeSession, shardOf, task } from "./fake-shard.ts";
 import { createWorld, type World } from "./world.ts";
 
@@ -165,4 +165,30 @@ test("one that drains counts for none, and is among them while it is there", () 
   const chosen = chosenBy("one", draining, 1);
   expect(chosen).toHaveLength(2);
   expect(chosen).toContain(first);
+});
+
+test("a worker warns of shards that its affinity leaves out, once for each list of them", async () => {
+  const world = await createWorld();
+  world.shard.shards = [0, 1, 2];
+  const said: string[] = [];
+  const log = (level: string, line: string): void => {
+    if (level === "warn" && line.includes("affinity")) said.push(line);
+  };
+  void world.makeWorker({ affinity: 1, name: "one", log }).start();
+  const session = (await world.shard.session()).welcome();
+  const [number = 0] = chosenBy("one", [0, 1, 2].map(shardOf), 1);
+  const others = [0, 1, 2].filter((other) => other !== number);
+  const warning = (left: number[]): string =>
+    `its affinity leaves out ${left.length === 1 ? "shard" : "shards"} ${left.join(", ")} (it connects to ${number}): tasks there wait for ever unless another worker of their actions connects to them`;
+  expect(said).toEqual([warning(others)]);
+  session.send({ type: "shards", version: 2, shards: [0, 1, 2].map(shardOf) });
+  session.send({ type: "shards", version: 3, shards: others.slice(1).concat(number).map(shardOf) });
+  await session.settled();
+  expect(said).toEqual([warning(others), warning(others.slice(1))]);
+});
+
+test("one that is connected to all of them does not", () => {
+  const chosen = chooseShards(SHARDS, "one", undefined);
+  expect(leftOut(SHARDS, chosen)).toBeUndefined();
+  expect(leftOut(SHARDS, chooseShards(SHARDS, "one", 8))).toBeUndefined();
 });

@@ -120,6 +120,16 @@ const SENTENCES: [WaitReason, string][] = [
     'No worker that is connected can take action "w:a" (none that takes tasks offers it): connect one that can; it is number 3 of 10 in line.',
   ],
   [
+    {
+      kind: "no_worker",
+      action: "w:a",
+      detail: "none that takes tasks offers it",
+      elsewhere: { shard: 2, shards: [0, 1] },
+      line,
+    },
+    'No worker that is connected to shard 2, where it waits, can take action "w:a" (none that takes tasks offers it), while at shards 0, 1 one could: those workers are not connected to shard 2, most likely because of their `affinity`: raise it or leave it out; it is number 3 of 10 in line.',
+  ],
+  [
     { kind: "no_free_slot", action: "w:a", used: 8, slots: 8, line },
     'The workers that could take action "w:a" have too few free slots, 8 of 8 being in use: connect more, or give them more slots; it is number 3 of 10 in line.',
   ],

@@ -85,7 +85,19 @@ const waitReason = z
       availableAt: moment,
       isPaused: z.boolean(),
     }),
-    z.object({ kind: z.literal("no_worker"), action: z.string(), detail: z.string(), line }),
+    z.object({
+      kind: z.literal("no_worker"),
+      action: z.string(),
+      detail: z.string(),
+      elsewhere: z
+        .object({ shard: z.int(), shards: z.array(z.int()) })
+        .exactOptional()
+        .openapi({
+          description:
+            "The shard at which it waits, and those at which a worker could take it: it is connected to them alone.",
+        }),
+      line,
+    }),
     z.object({
       kind: z.literal("no_free_slot"),
       action: z.string(),

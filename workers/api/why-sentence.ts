@@ -38,7 +38,7 @@ export function sentenceOf(reason: WaitReason): string {
     case "rate":
       return ofRate(reason);
     case "no_worker":
-      return `No worker that is connected can take action "${reason.action}" (${reason.detail}): connect one that can; ${place(reason.line)}.`;
+      return ofNoWorker(reason);
     case "no_free_slot":
       return `The workers that could take action "${reason.action}" have too few free slots, ${reason.used} of ${reason.slots} being in use: connect more, or give them more slots; ${place(reason.line)}.`;
     case "next":
@@ -56,6 +56,21 @@ const FINISHED: Record<Extract<WaitReason, { kind: "finished" }>["state"], strin
   cancelled: "It was cancelled, with its run or because a step before it failed.",
   skipped: "It was skipped, and does not run.",
 };
+
+function ofNoWorker({
+  action,
+  detail,
+  elsewhere,
+  line,
+}: Extract<WaitReason, { kind: "no_worker" }>): string {
+  const end = `; ${place(line)}.`;
+  if (elsewhere === undefined) {
+    return `No worker that is connected can take action "${action}" (${detail}): connect one that can${end}`;
+  }
+  const { shard, shards } = elsewhere;
+  const others = `${shards.length === 1 ? "shard" : "shards"} ${shards.join(", ")}`;
+  return `No worker that is connected to shard ${shard}, where it waits, can take action "${action}" (${detail}), while at ${others} one could: those workers are not connected to shard ${shard}, most likely because of their \`affinity\`: raise it or leave it out${end}`;
+}
 
 function ofRunning({
   worker,
