@@ -257,10 +257,7 @@ export class Connection implements Route {
   #receive(text: string): void {
     // It has said that it leaves: what came meanwhile is another worker's by now.
     if (this.#ending.signal.aborted) return;
-    if (text === PONG) {
-      this.#heartbeat?.pong();
-      return;
-    }
+    if (text === PONG) return this.#heartbeat?.pong();
     const frames = framesOf(text);
     this.#confirm(frames);
     for (const frame of frames) this.#take(frame);
@@ -275,6 +272,7 @@ export class Connection implements Route {
     if (attempts.length === 0) return;
     const received: ReceivedFrame = { type: "received", attempts };
     this.#socket?.send(messageText([JSON.stringify(received)]));
+    this.#heartbeat?.heed();
   }
 
   #take(frame: ShardFrame): void {
@@ -337,16 +335,18 @@ export class Connection implements Route {
     this.#isGreeting = false;
     this.#session = welcome.session;
     this.#leaseEnd.clear();
+    for (const ref of welcome.stale) this.#disown(ref);
     this.#heartbeat = new Heartbeat(this.#helloAt, {
       pingIntervalMs: welcome.pingIntervalMs,
       limitMs: welcome.heartbeatLimitMs,
+      graceMs: welcome.resumeGraceMs,
+      isBusy: () => inFlight.attemptsOf(this).length > 0,
       ping: () => socket.send(PING),
       onEnd: () => {
         this.#loseLeases();
         socket.drop("the shard is silent");
       },
     });
-    for (const ref of welcome.stale) this.#disown(ref);
     this.#outbox.open((message) => socket.send(message));
     inFlight.repeat(this);
     if (this.#owesLabels && this.#labels !== undefined) this.setLabels(this.#labels);
@@ -376,7 +376,7 @@ export class Connection implements Route {
     this.#outbox.close();
     this.#options.share.close();
     if (!wasWelcome) return;
-    // From its close on the shard waits the grace, not the heartbeat limit: whichever ends first.
+    // From its close on, which it may have seen before, the shard waits the grace: whichever ends first.
     this.#leaseEnd.set(Math.min(endsAt - Date.now(), graceMs - leaseMarginMs(graceMs)));
   }
 

@@ -65,12 +65,12 @@ test("an extension that was not answered is asked for again on the next socket",
   await first.next("extend");
   first.vanish();
   const second = await shard.session();
-  vi.setSystemTime(START + 5_000);
+  vi.setSystemTime(START + 4_000);
   second.welcome({ resumed: [{ task: "task-1", attempt: 1 }] });
   expect(await second.next("extend")).toMatchObject({ timeoutMs: 60_000 });
   second.send({ type: "extended", task: "task-1", attempt: 1, timeoutMs: 60_000 });
   await extended;
-  expect(ctx.deadline.getTime()).toBe(START + 65_000);
+  expect(ctx.deadline.getTime()).toBe(START + 64_000);
 });
 
 test("an extension of an attempt that is cancelled rejects with why", async () => {

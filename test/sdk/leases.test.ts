@@ -27,6 +27,22 @@ test("a shard that answers no pings loses its socket, and the handlers stop befo
   expect(second.count("completed")).toBe(0);
 });
 
+test("handlers stop before their tasks can run elsewhere, though nobody has told that the socket is broken", async () => {
+  const { shard, makeWorker, calls } = await createWorld();
+  const started = makeWorker().start();
+  const first = await shard.session();
+  first.welcome({ resumeGraceMs: 3_000 });
+  await started;
+  first.send(task());
+  const call = await calls.next("a call");
+  await first.pings.next("a ping");
+  first.answersPings = false;
+  const heardAt = Date.now();
+  expect(await signalOf(call.ctx.signal)).toMatchObject({ code: "lease_lost" });
+  expect(Date.now() - heardAt).toBeLessThan(3_000);
+  expect((await (await shard.session()).hello).running).toEqual([]);
+});
+
 test("answered pings keep a quiet session", async () => {
   const { shard, makeWorker } = await createWorld();
   const started = makeWorker().start();

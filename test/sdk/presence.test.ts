@@ -162,6 +162,8 @@ test.each([2_000, 3_000, 30_000, 600_000])(
     const heartbeat = new Heartbeat(Date.now(), {
       pingIntervalMs: Math.floor(limitMs / 3),
       limitMs,
+      graceMs: 6_000,
+      isBusy: () => false,
       // The first five arrive, and are answered late; the others are lost.
       ping: () => {
         pings += 1;

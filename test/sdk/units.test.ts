@@ -36,6 +36,8 @@ test("leases end a margin before the shard's limit, counted from the last answer
   const heartbeat = new Heartbeat(Date.now(), {
     pingIntervalMs: 10_000,
     limitMs: 30_000,
+    graceMs: 6_000,
+    isBusy: () => false,
     ping: () => pings.push(Date.now()),
     onEnd: () => {
       endedAt = Date.now();

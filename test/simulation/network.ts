@@ -13,12 +13,6 @@ import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
 import type { Weather } from "./weather.ts";
 import type { WorkerSocket } from "./worker-socket.ts";
 
-/**
- * A worker hears of a broken socket at most so long after its shard: later, it would give its attempts up after the shard has,
- * by more than the margin that the protocol gives (docs/protocol.md).
- */
-const LATEST_MS = 900;
-
 /** The platform notices after so long that nobody is at the other end of a socket. */
 export const NOTICED_MS = 45_000;
 
@@ -166,10 +160,8 @@ export class Link {
     if (this.isOver) return;
     this.#cutAt = this.#network.now;
     this.#over();
-    const shardMs = this.#network.latencyMs();
-    const workerMs = Math.min(this.#network.latencyMs(), shardMs + LATEST_MS);
-    this.process.after(workerMs, () => this.#socket.ended(1006, "broken"));
-    this.#shardNotices(shardMs);
+    this.process.after(this.#network.latencyMs(), () => this.#socket.ended(1006, "broken"));
+    this.#shardNotices(this.#network.latencyMs());
   }
 
   /** From now on nothing passes, and nobody is told. */
