@@ -133,6 +133,10 @@ const SENTENCES: [WaitReason, string][] = [
     { kind: "no_free_slot", action: "w:a", used: 8, slots: 8, line },
     'The workers that could take action "w:a" have too few free slots, 8 of 8 being in use: connect more, or give them more slots; it is number 3 of 10 in line.',
   ],
+  [
+    { kind: "no_free_slot", action: "w:a", used: 0, slots: 0, line },
+    'The workers that could take action "w:a" have too few free slots, all being at other shards: connect more, or give them more slots; it is number 3 of 10 in line.',
+  ],
   [{ kind: "next" }, "Nothing stands in its way: it is given to a worker next."],
   [
     { kind: "queue", action: "w:a", line: { position: 21, length: 90, isExact: false } },

@@ -40,7 +40,7 @@ export function sentenceOf(reason: WaitReason): string {
     case "no_worker":
       return ofNoWorker(reason);
     case "no_free_slot":
-      return `The workers that could take action "${reason.action}" have too few free slots, ${reason.used} of ${reason.slots} being in use: connect more, or give them more slots; ${place(reason.line)}.`;
+      return `The workers that could take action "${reason.action}" have too few free slots, ${slotsOf(reason)}: connect more, or give them more slots; ${place(reason.line)}.`;
     case "next":
       return "Nothing stands in its way: it is given to a worker next.";
     case "queue":
@@ -180,4 +180,9 @@ function listed(names: readonly string[]): string {
   if (more > 0) return `${quoted.join(", ")} and ${more} more`;
   const last = quoted.pop() ?? "";
   return quoted.length === 0 ? last : `${quoted.join(", ")} and ${last}`;
+}
+
+/** Workers of many shards lend each of them some of their slots. */
+function slotsOf({ used, slots }: { used: number; slots: number }): string {
+  return slots === 0 ? "all being at other shards" : `${used} of ${slots} being in use`;
 }
