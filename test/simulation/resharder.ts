@@ -67,8 +67,8 @@ export function abandonResharding(
     headers: { authorization: `Bearer ${address.token}`, "content-type": "application/json" },
     body: JSON.stringify({ count: shards }),
   };
-  const isolate = edge.answer(request, () => {
-    asked.answeredAt = history.now;
+  const isolate = edge.answer(request, ({ status }) => {
+    if (status === 200) asked.answeredAt = history.now;
   });
   isolate.after(diesAfterMs, () => isolate.end());
 }
