@@ -114,8 +114,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a worker believes in its leases for too long",
     file: "sdk/session/heartbeat.ts",
-    from: "return this.#confirmedAt + limitMs - leaseMarginMs(limitMs);",
-    to: "return this.#confirmedAt + 2 * limitMs;",
+    from: `const limit = this.#confirmedAt + limitMs - leaseMarginMs(limitMs);
+    if (`,
+    to: `const limit = this.#confirmedAt + 2 * limitMs;
+    if (limitMs > 0) return limit;
+    if (`,
     foundBy: ["a handler is told to stop before its task runs elsewhere"],
     theme: "rescue",
   },
@@ -155,8 +158,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the connection to the database stays open",
     file: "durable-objects/dispatcher-shard.ts",
     from: `this.#database.closeAll();
-    this.#commits.rest();`,
-    to: "this.#commits.rest();",
+    this.#commits.rest(this.#closing.nextDue);`,
+    to: "this.#commits.rest(this.#closing.nextDue);",
     foundBy: ["idle costs nothing"],
     theme: "calm",
   },
@@ -245,7 +248,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a wait that looks back does so at nothing",
     file: "migrations/functions/begin_waits.sql",
-    from: "where d.gate->'wait'->'conditions' @? '$[*].withinMs'",
+    from: "where d.gate->'wait'->'conditions' @? '$[*].event'",
     to: "where false",
     foundBy: ["an event that was accepted in time is not missed by a wait, and no other ends it"],
   },

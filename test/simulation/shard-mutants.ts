@@ -16,23 +16,6 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
     theme: "resharding",
   },
   {
-    name: "runs are placed by the old number of shards",
-    file: "migrations/functions/set_shards.sql",
-    from: `,
-        definitions_version = definitions_version + 1`,
-    to: "",
-    foundBy: ["every accepted run ends"],
-    theme: "resharding",
-  },
-  {
-    name: "a shard is closed while it has runs",
-    file: "migrations/functions/close_shard.sql",
-    from: "v1.is_shard_empty(p_tenant_id, p_shard))",
-    to: "true)",
-    foundBy: ["every accepted run ends"],
-    theme: "resharding",
-  },
-  {
     name: "workers are not told of other shards",
     file: "durable-objects/shard-closing.ts",
     from: "this.#sessions.announce(frame);",
