@@ -32,6 +32,7 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
     this.#calls.endRests(now);`,
     foundBy: ["no limit is exceeded"],
     theme: "limits",
+    firstSeed: 50,
   },
   {
     name: "a shard lends what it has begun to own before others have said what they hold",
