@@ -7,6 +7,9 @@
 create or replace function v1.open_shards(p_tenant_id uuid, p_count integer)
 returns jsonb language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  if p_count not between 1 and 1024 then
+    raise check_violation using message = 'a tenant has 1 to 1024 shards';
+  end if;
   perform pg_advisory_xact_lock(v1.definitions_lock(p_tenant_id));
   insert into v1.shard (tenant_id, number, epoch)
     select p_tenant_id, n, 0 from v1.tenant t, generate_series(t.shards, p_count - 1) n where t.id = p_tenant_id
