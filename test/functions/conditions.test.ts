@@ -118,7 +118,7 @@ describe.each(inject("databases"))("conditions on $name", (database) => {
     const { shard, a, b } = await begin();
     const room = { ...NO_ROOM, actions: { "": 1 } };
     expect(idsOf((await shard.commit({ results: [completed(a)], room })).ready)).toEqual([b]);
-    await shard.commit({ results: [retried(b, Date.now() + 1)] });
+    await shard.commit({ results: [retried(b, Date.now() + 60_000)] });
     expect((await shard.commit({ wakes: [woken(b)], room })).spilled).toEqual(["flow:b"]);
   });
 
