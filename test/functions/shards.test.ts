@@ -75,6 +75,14 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
     expect(await openShards(query, newId(), 2)).toBeUndefined();
   });
 
+  test("are opened only as many as a tenant may have", async () => {
+    const { tenant } = await TestShard.create(pool);
+    for (const count of [0, 1_025]) {
+      await expect(openShards(query, tenant, count)).rejects.toThrow(/1 to 1024 shards/);
+    }
+    expect(await readShards(query, tenant)).toMatchObject({ version: 1, draining: [] });
+  });
+
   test("make stale whatever was placed by the number before", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("one", { a: [] });
