@@ -196,7 +196,7 @@ export class ShardBorrowing {
 
   /** What an owner has said that it lends. */
   take(grants: readonly LoanGrant[], generation: number, from: number): void {
-    const { borrowing, permits, map } = this.#state;
+    const { borrowing, permits, turns, map } = this.#state;
     const now = Date.now();
     for (const grant of grants) {
       const loan = borrowing.take(grant, { since: map.since, generation }, now);
@@ -205,6 +205,9 @@ export class ShardBorrowing {
         this.#unknown.set(from, [...(this.#unknown.get(from) ?? []), { id, name, seq }]);
       }
       if (loan === undefined || loan === "unknown") continue;
+      // Those it was said of may have gone meanwhile: then it is nobody's news.
+      const isHeard = turns.lineFor(loan.id).length > 0;
+      if (grant.isFull === true && isHeard) borrowing.noteFull(loan, now);
       permits.noteFreed(loan.id);
       if (grant.evict !== undefined) this.#evict(loan);
     }

@@ -55,7 +55,8 @@ export class Borrowing {
     loan.record = this.#anew(loan, now);
     loan.asked = 0;
     loan.unspentSince = undefined;
-    loan.isContended = loan.isFull = false;
+    loan.isContended = false;
+    loan.fullUntil = 0;
     this.#owe(loan);
   }
 
@@ -123,15 +124,20 @@ export class Borrowing {
     return until > now && loan.units + 1e-9 >= units ? now : undefined;
   }
 
-  /** Whether its owner has said that it is full, to one who would rather be cancelled than wait. */
-  isFull(id: CountId): boolean {
-    return this.#loans.get(id)?.isFull === true;
+  /** Its owner has said that it is full. That is old soon, but not before a task has come from the queue to hear it. */
+  noteFull(loan: Loan, now: number): void {
+    loan.fullUntil = now + UNSPENT_MS;
   }
 
-  /** That was said to one of those who wait, and is not said again to the next. */
+  /** Whether its owner has just said that it is full, to one who would rather be cancelled than wait. */
+  isFull(id: CountId, now: number): boolean {
+    return now < (this.#loans.get(id)?.fullUntil ?? 0);
+  }
+
+  /** One of those who wait has acted on that, and it is not said again to the next. */
   heedFull(id: CountId): void {
     const loan = this.#loans.get(id);
-    if (loan) loan.isFull = false;
+    if (loan) loan.fullUntil = 0;
   }
 
   spend(id: CountId, units: number, now: number): void {
@@ -235,7 +241,6 @@ export class Borrowing {
       loan.unitsSince ??= now;
     }
     loan.isContended = grant.isContended;
-    if (grant.isFull === true) loan.isFull = true;
     if (grant.pausedUntil > Math.max(now, record.pausedUntil)) {
       this.#stopUntil(loan, grant.pausedUntil);
     }

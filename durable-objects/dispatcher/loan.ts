@@ -33,7 +33,8 @@ export class Loan {
   /** Since when it has been in use, for loans that grow with it. */
   usedSince: number | undefined;
   isContended = false;
-  isFull = false;
+  /** Until when it counts as full for those who would rather be cancelled than wait. */
+  fullUntil = 0;
   /** There is something that its owner has not been told; and it will be, with the next call. */
   isUntold = false;
   isQueued = false;

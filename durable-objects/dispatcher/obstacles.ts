@@ -78,7 +78,7 @@ export function obstacleElsewhere(
     const held = permits.count(need.id);
     const count = isHolding ? held : held + returns.claims(need.id) + 1;
     if (!borrowing.covers(need.id, count, needMs, now)) {
-      const isFull = !isHolding && borrowing.isFull(need.id);
+      const isFull = !isHolding && borrowing.isFull(need.id, now);
       return { need, of: "concurrency", isFull, isHeld: isHolding, missing };
     }
   }

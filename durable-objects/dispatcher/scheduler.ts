@@ -115,19 +115,19 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     scheduled.placements.push({ task, session, lane, cost, ofRun });
     return turns.pay(lane, cost);
   }
-  const { need, of, isFull, isHeld, missing } = obstacle;
+  const { need, isFull } = obstacle;
   askForMissing(obstacle, parts, now);
-  const isAnswered = of === "concurrency" && missing?.of === "loan" && isHeld !== true;
-  if (isAnswered) parts.borrowing.heedFull(need.id);
-  if (need.strategy === "cancel-newest" && isFull) {
+  if (isFull && need.strategy !== "queue") {
+    // In the queue it may be gone: nobody is cancelled, for it or in its place, before it is here.
     if (lane.first === undefined) return bringIn(lane, parts);
+    parts.borrowing.heedFull(need.id);
+  }
+  if (need.strategy === "cancel-newest" && isFull) {
     window.shift(lane);
     scheduled.evictions.push({ run: task.run, need, task, isOwn: true });
     return turns.pay(lane, 0);
   }
   if (need.strategy === "cancel-in-progress" && isFull) {
-    // In the queue it may be gone: nobody is cancelled for it before it is here.
-    if (lane.first === undefined) return bringIn(lane, parts);
     if (lane.length > boundOfPermits(need, parts)) {
       window.shift(lane); // a newer one waits behind it
       scheduled.evictions.push({ run: task.run, need, task, isOwn: true });

@@ -154,16 +154,16 @@ test("to explain asks nobody for a loan, and has nobody gather", async () => {
   const { state } = world.shards.get(FIRST) ?? {};
   const [loan] = state?.borrowing.loans() ?? [];
   if (state === undefined || loan === undefined) throw new Error("Nothing is borrowed");
-  const before = JSON.stringify([loan.record, loan.needMs, loan.asked, loan.isFull]);
-  loan.isFull = true;
+  const before = JSON.stringify([loan.record, loan.needMs, loan.asked, loan.fullUntil]);
+  loan.fullUntil = Number.POSITIVE_INFINITY;
   state.borrowing.takeTouched(0);
   state.lending.isClosed = true;
   void world.shards.get(FIRST)?.why.why([waiting]);
   expect(state.borrowing.hasTouched).toBe(false);
   expect(state.lending.isWanted).toBe(false);
-  expect(loan.isFull).toBe(true);
-  loan.isFull = false;
-  expect(JSON.stringify([loan.record, loan.needMs, loan.asked, loan.isFull])).toBe(before);
+  expect(loan.fullUntil).toBe(Number.POSITIVE_INFINITY);
+  loan.fullUntil = 0;
+  expect(JSON.stringify([loan.record, loan.needMs, loan.asked, loan.fullUntil])).toBe(before);
 });
 
 test("a limit's keys name no shard as a holder; the owner counts what is lent", async () => {
