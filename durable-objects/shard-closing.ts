@@ -20,11 +20,8 @@ export class ShardClosing {
   #bornAt = Date.now();
   /** After which commit Postgres was last asked, or told until when it can't be closed. */
   #askedAfter: string | undefined;
-  /**
-   * It came to rest and kept something: until then, as far as that is known. Zero: until attempts, runs or loans have
-   * ended. Undefined: it kept nothing, or has not come to rest.
-   */
-  #heldUntil: number | undefined;
+  /** When it next looks whether anything is left, if no attempt, run or loan is. Infinity: after another commit. */
+  #lookAt = Number.POSITIVE_INFINITY;
 
   constructor(
     state: ShardState,
@@ -60,8 +57,7 @@ export class ShardClosing {
 
   /** When it may have nothing left any more of what it kept when it came to rest. */
   get nextDue(): number {
-    const isWaiting = this.#heldUntil !== undefined && this.isDraining && !this.#isHolding;
-    return isWaiting ? (this.#heldUntil ?? 0) : Number.POSITIVE_INFINITY;
+    return this.isDraining && !this.#isHolding ? this.#lookAt : Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -72,18 +68,17 @@ export class ShardClosing {
     const { storage, committer } = this.#state;
     if (!this.isDraining) return false;
     if (this.#isHolding) {
-      this.#heldUntil = 0;
+      this.#lookAt = 0;
       return false;
     }
     const epoch = storage.readEpoch();
     const after = `${epoch}/${committer.lastSeq}`;
     const until = this.#keepsUntil;
-    const isTold =
-      after === this.#askedAfter && now < (this.#heldUntil ?? Number.POSITIVE_INFINITY);
-    if (isTold) return false;
+    if (after === this.#askedAfter && now < this.#lookAt) return false;
     this.#askedAfter = after;
-    this.#heldUntil = until > now ? until : undefined;
-    const asked = until > now ? this.#hold(epoch, until) : this.#close(epoch, now);
+    const isHeld = until > now;
+    this.#lookAt = isHeld ? until : Number.POSITIVE_INFINITY;
+    const asked = isHeld ? this.#hold(epoch, until) : this.#close(epoch, now);
     void asked.finally(settle);
     return true;
   }
