@@ -6,6 +6,7 @@ import { closeShard, holdShard } from "../database/shards.ts";
 import type { ShardDatabase } from "../database/shard-database.ts";
 import type { ShardMap } from "../protocol/shard-map.ts";
 import { errorFields } from "../telemetry/log.ts";
+import { CLOSE_RETRY_MS } from "./dispatcher/limits.ts";
 import { shardsFrame } from "./dispatcher/frames.ts";
 import type { ShardPeers } from "./shard-peers.ts";
 import type { ShardSessions } from "./shard-sessions.ts";
@@ -104,6 +105,7 @@ export class ShardClosing {
       await holdShard(this.#database.query, { ...name, epoch }, until);
       log.info("shard.held", { until: new Date(until).toISOString() });
     } catch (error) {
+      this.#askAgain();
       log.warn("shard.not_held", errorFields(error));
     }
   }
@@ -117,7 +119,14 @@ export class ShardClosing {
       this.#peers.heed(map);
       this.#peers.tellShards(map);
     } catch (error) {
+      this.#askAgain();
       log.warn("shard.not_closed", errorFields(error));
     }
+  }
+
+  /** Nobody knows what became of it: it may be closed, and have workers that nobody has told. */
+  #askAgain(): void {
+    this.#askedAfter = undefined;
+    this.#lookAt = Date.now() + CLOSE_RETRY_MS;
   }
 }

@@ -165,6 +165,9 @@ export const HELD_UP_MS = 2_000;
 export const COMMIT_RETRY_MS = 50;
 export const COMMIT_RETRY_MAX_MS = 5_000;
 
+/** Wait before Postgres is asked again to close a shard, when it has not answered. */
+export const CLOSE_RETRY_MS = 5_000;
+
 /** An attempt that runs longer has its start written down; a shorter one only its end. */
 export const START_RECORD_MS = 1_000;
 

@@ -3,6 +3,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
 import { shardOfKey } from "../../protocol/shard-map.ts";
 import type { FakeWorker } from "../support/fake-worker.ts";
+import { traffic } from "../support/traffic.ts";
 import { createWorld, useVirtualTime, type World } from "../support/world.ts";
 
 const SHARDS = 3;
@@ -192,6 +193,17 @@ test("closes after all when its life ended before it could", async () => {
   await nudgeBusy();
   await world.advance(REST_MS, ALL);
   expect(await shards()).toEqual(["0 active", "1 active"]);
+});
+
+test("asks again when it hears nothing of having been closed", async () => {
+  await set(2);
+  await world.settled();
+  for (const shard of ALL.shards) await at(shard).unreadWhenQuiet();
+  traffic.loseAnswers(2, { of: "close_shard" });
+  await world.advance(REST_MS, ALL);
+  expect(await shards()).toEqual(["0 active", "1 active"]);
+  for (const shard of ALL.shards) expect(await told(at(shard))).toEqual([0, 1]);
+  expect(await world.alarmAt(2)).toBeNull();
 });
 
 test("that is closed still answers: a late result, a cancellation, a wait", async () => {

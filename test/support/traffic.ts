@@ -24,6 +24,7 @@ class Traffic {
   #calls = 0;
   #answersToLose = 0;
   #answersToPass = 0;
+  #answersOf = "commit";
   #areOpeningsHeld = false;
 
   /** Connections that are open now. */
@@ -39,10 +40,14 @@ class Traffic {
       .filter((request) => request.tenant === tenant);
   }
 
-  /** The answers of the next commits, or of those after some, arrive at nobody, although the commits land. */
-  loseAnswers(count: number, { after = 0 } = {}): void {
+  /**
+   * The answers of the next commits, or of those after some, arrive at nobody, although the commits land. `of`: the
+   * answers of statements with that in them instead.
+   */
+  loseAnswers(count: number, { after = 0, of = "commit" } = {}): void {
     this.#answersToLose += count;
     this.#answersToPass = after;
+    this.#answersOf = of;
   }
 
   /** A connection that begins to open now goes on opening for as long as this is true. */
@@ -140,7 +145,8 @@ class Traffic {
       traffic.#running.set(this, (traffic.#running.get(this) ?? 0) + 1);
       try {
         const rows = await query.call(this, name, text, parameters);
-        const isCounted = name === "commit" && traffic.#answersToLose > 0;
+        const isNamed = name === traffic.#answersOf || text.includes(`.${traffic.#answersOf}(`);
+        const isCounted = isNamed && traffic.#answersToLose > 0;
         if (isCounted && traffic.#answersToPass > 0) {
           traffic.#answersToPass--;
         } else if (isCounted) {
