@@ -18,7 +18,10 @@ export async function openShards(
   return await call(query, "v1.open_shards($1, $2)", tenant, count);
 }
 
-/** As they are since, also when there were as many before; undefined when there is no such tenant. */
+/**
+ * As they are since, also when there were as many before; as many as before when a new one is not open; undefined when
+ * there is no such tenant.
+ */
 export async function setShards(
   query: Query,
   tenant: string,

@@ -27,7 +27,9 @@ beforeEach(async () => {
 });
 
 async function setShards(count: number): Promise<void> {
-  await world.sql("select v1.set_shards($1, $2)", [world.tenant, count]);
+  for (const change of ["open_shards", "set_shards"]) {
+    await world.sql(`select v1.${change}($1, $2)`, [world.tenant, count]);
+  }
 }
 
 const ownerOf = (customer: string, shards = SHARDS): number =>

@@ -2,6 +2,7 @@
 import type pg from "pg";
 import { describe, expect, inject, test } from "vitest";
 import { closeShard, holdShard, openShards, readShards, setShards } from "../../database/shards.ts";
+import type { Query } from "../../database/connect.ts";
 import { newId } from "../../protocol/ids.ts";
 import type { ShardMap } from "../../protocol/shard-map.ts";
 import { expectSound } from "./invariants.ts";
@@ -10,6 +11,12 @@ import { openPool, postgres, queryOf, TestShard, untilBlocked } from "./support.
 
 const FAR = Date.now() + 86_400_000;
 
+/** Gives the tenant so many shards, of which new ones are opened first. */
+async function resize(query: Query, tenant: string, count: number): Promise<ShardMap | undefined> {
+  await openShards(query, tenant, count);
+  return await setShards(query, tenant, count);
+}
+
 describe.each(inject("databases"))("the shards of a tenant on $name", (database) => {
   const pool = openPool(database);
   const query = queryOf(pool);
@@ -17,7 +24,7 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
   /** A tenant whose second shard drains. */
   async function draining(): Promise<{ first: TestShard; last: TestShard; version: number }> {
     const first = await TestShard.create(pool);
-    await setShards(query, first.tenant, 2);
+    await resize(query, first.tenant, 2);
     const last = await first.another(1);
     const { version = 0 } = (await setShards(query, first.tenant, 1)) ?? {};
     return { first, last, version };
@@ -40,10 +47,10 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
       count: 1,
       draining: [],
     });
-    const three = { version: 2, since: 2, count: 3, draining: [] };
-    expect(await setShards(query, tenant, 3)).toEqual(three);
-    expect(await setShards(query, tenant, 3)).toEqual(three); // it changes nothing again
-    const one = { version: 3, since: 3, count: 1, draining: [1, 2] };
+    const three = { version: 3, since: 3, count: 3, draining: [] };
+    expect(await resize(query, tenant, 3)).toEqual(three);
+    expect(await resize(query, tenant, 3)).toEqual(three); // it changes nothing again
+    const one = { version: 4, since: 4, count: 1, draining: [1, 2] };
     expect(await setShards(query, tenant, 1)).toEqual(one);
     expect(await readShards(query, tenant)).toEqual(one);
     expect(await setShards(query, tenant, 2)).toMatchObject({ count: 2, draining: [2] });
@@ -83,11 +90,22 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
     expect(await readShards(query, tenant)).toMatchObject({ version: 1, draining: [] });
   });
 
+  test("are no more than are open, whoever has opened them before", async () => {
+    const { first, last } = await draining();
+    expect(await setShards(query, first.tenant, 3)).toMatchObject({ count: 1, draining: [1] });
+    await openShards(query, first.tenant, 3);
+    const closed = await close(last);
+    expect(await setShards(query, first.tenant, 3)).toEqual(closed);
+    expect(closed).toMatchObject({ count: 1, draining: [2] });
+    expect(await resize(query, first.tenant, 3)).toMatchObject({ count: 3, draining: [] });
+    expect(await setShards(query, first.tenant, 4)).toMatchObject({ count: 3 });
+  });
+
   test("make stale whatever was placed by the number before", async () => {
     const shard = await TestShard.create(pool);
     const workflow = await shard.register("one", { a: [] });
     const start = shard.start(workflow);
-    await setShards(query, shard.tenant, 2);
+    await resize(query, shard.tenant, 2);
     expect((await shard.commit({ starts: [start] })).starts).toEqual({ [start.id]: "stale" });
   });
 
@@ -105,7 +123,7 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
   test("that are closed open again when they are needed again", async () => {
     const { last } = await draining();
     await close(last);
-    expect(await setShards(query, last.tenant, 2)).toMatchObject({ count: 2, draining: [] });
+    expect(await resize(query, last.tenant, 2)).toMatchObject({ count: 2, draining: [] });
     expect(await close(last)).toBeUndefined();
     const workflow = await last.register("one", { a: [] });
     await last.startRun(workflow);
@@ -150,7 +168,7 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
       };
       for (const name of ["a", "c", "d"]) await wait(first, name);
       expect(await close(last)).toBeDefined();
-      await setShards(query, last.tenant, 2);
+      await resize(query, last.tenant, 2);
       for (const name of ["b", "c"]) {
         await wait(last, name);
         await setShards(query, last.tenant, 1);
@@ -158,7 +176,7 @@ describe.each(inject("databases"))("the shards of a tenant on $name", (database)
         expect(await isBusy(last)).toBe(false);
         await last.commit({ cancels: await unfinished(last) });
         expect(await close(last)).toBeDefined();
-        await setShards(query, last.tenant, 2);
+        await resize(query, last.tenant, 2);
       }
     });
 
@@ -230,7 +248,7 @@ describe.runIf(postgres)("a shard that drains", () => {
 
   test("is not closed while another shard is starting a run for it", async () => {
     const first = await TestShard.create(pool);
-    await setShards(query, first.tenant, 2);
+    await resize(query, first.tenant, 2);
     const last = await first.another(1);
     const workflow = await first.register("one", { a: [] });
     const starts = [first.start(workflow, { sh: 1 })];
@@ -252,11 +270,11 @@ describe.runIf(postgres)("a shard that drains", () => {
 
   test("is not closed while it is about to take runs again", async () => {
     const first = await TestShard.create(pool);
-    await setShards(query, first.tenant, 2);
+    await resize(query, first.tenant, 2);
     const last = await first.another(1);
     await setShards(query, first.tenant, 1);
     await during(
-      (flight) => setShards(queryOf(flight), first.tenant, 2),
+      (flight) => resize(queryOf(flight), first.tenant, 2),
       async (flight) => {
         const closing = close(last);
         await untilBlocked(first, flight);

@@ -191,6 +191,37 @@ test("that was opened and never told so is reminded by the clock, and closes", a
   expect(await shards()).toEqual(["0 active"]);
 });
 
+/** It closes while it is waited for, as it would by itself had it nothing to do for longer; and the wait ends. */
+async function closeMeanwhile(): Promise<void> {
+  await untilWaitedFor();
+  const close = "update v1.shard set closed_at = now() where tenant_id = $1 and number = 1";
+  await world.sql(close, [world.tenant]);
+  await world.advance(OPENING_LIMIT_MS, BOTH);
+}
+
+test("that closes before it is to take runs is opened once more", async () => {
+  const { answer, isAnswered } = await ask();
+  await closeMeanwhile();
+  expect(await told(worker)).toEqual([0, -1]);
+  expect(isAnswered()).toBe(false);
+  const second = await world.connectWorker(ACTIONS, 1);
+  expect(await answer).toMatchObject({ count: 2, shards: [{}, { state: "active" }] });
+  const { id } = await runAt(1);
+  await second.receiveTask({ run: id });
+});
+
+test("that closes again and again takes no runs, and whoever asked for it is told", async () => {
+  const asked = world.call("PUT", "/tenant/shards", { count: 2 });
+  for (let tries = 0; tries < 3; tries++) {
+    expect(await told(worker)).toEqual([0, -1]);
+    await closeMeanwhile();
+  }
+  const { status, headers, body } = await asked;
+  expect([status, headers.get("retry-after")]).toEqual([503, "2"]);
+  expect(body).toMatchObject({ code: "overloaded" });
+  expect(await shards()).toEqual(["0 active"]);
+});
+
 test("is opened once for several who ask at once, and the last to be answered has the number", async () => {
   const { answer } = await ask();
   const other = world.call<Shards>("PUT", "/tenant/shards", { count: 2 });

@@ -185,10 +185,10 @@ export class Simulation {
       this.#tenant,
       "simulated",
     ]);
-    await this.#postgres.query("select v1.set_shards($1, $2)", [
-      this.#tenant,
-      this.scenario.shards,
-    ]);
+    for (const change of ["open_shards", "set_shards"]) {
+      const numbers = [this.#tenant, this.scenario.shards];
+      await this.#postgres.query(`select v1.${change}($1, $2)`, numbers);
+    }
     for (const { name, ...stored } of this.scenario.storedLimits) {
       const { rate, ...options } = storedOptions(stored);
       const put = { ...options, ...(rate && { rate: checkedRate(rate, name) }) };

@@ -10,10 +10,13 @@ import type { SetShards, TenantShards } from "../../protocol/shard-bodies.ts";
 import { MAX_SHARDS, type ShardMap, shardNumbers } from "../../protocol/shard-map.ts";
 import { forgetDefinitions } from "../definitions/definitions.ts";
 import type { AppTypes } from "../environment.ts";
-import { tellEach } from "../shard-calls.ts";
+import { RETRY_LATER, tellEach } from "../shard-calls.ts";
 import type { ShardStub } from "../tenant-objects.ts";
 import { readShardMap } from "../shard-maps.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
+import { ProblemError } from "./problems.ts";
+
+const MAX_TRIES = 3;
 
 export const tenantShardsSchema = z
   .object({
@@ -48,7 +51,10 @@ const put = createRoute({
   description:
     "New runs are placed by the new number from now on; runs stay where they are. Shards that are new are opened first, and it takes up to some seconds until workers are there; until then they are listed as draining. A shard beyond the number drains: it finishes what it has, then closes. Workers follow by themselves.",
   request: { body: json(setShardsSchema) },
-  responses: answers({ 200: ["As they are now", tenantShardsSchema] }, [...BODY_PROBLEMS]),
+  responses: answers({ 200: ["As they are now", tenantShardsSchema] }, [
+    ...BODY_PROBLEMS,
+    "overloaded",
+  ]),
 });
 
 export const tenantShards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInvalid })
@@ -57,20 +63,31 @@ export const tenantShards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInval
   })
   .openapi(put, async (context) => {
     const { count } = context.req.valid("json");
-    const {
-      env,
-      var: { tenant, log },
-    } = context;
-    const query = queryOverHttp(databaseOf(env, tenant));
-    await openUpTo(context, query, count);
-    const map = await setShards(query, tenant, count);
-    if (map === undefined) throw new Error(`Tenant ${tenant} has no shards`);
+    const { tenant, log } = context.var;
+    const map = await openAndSet(context, count);
     forgetDefinitions(tenant);
     log.info("shards.set", { version: map.version, count, draining: map.draining.length });
     // One that can't be reached learns of it with its next commit.
     await tellShards(context, shardNumbers(map), async (stub) => await stub.heedShards(map));
     return context.json(shown(map), 200);
   });
+
+/** One that has nothing to do may close again before it is to take runs: then it is opened once more. */
+async function openAndSet(context: Context<AppTypes>, count: number): Promise<ShardMap> {
+  const { env, var: variables } = context;
+  const query = queryOverHttp(databaseOf(env, variables.tenant));
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    await openUpTo(context, query, count);
+    const map = await setShards(query, variables.tenant, count);
+    if (map === undefined) throw new Error(`Tenant ${variables.tenant} has no shards`);
+    if (map.count === count) return map;
+  }
+  throw new ProblemError(
+    "overloaded",
+    "The new shards close before they can take runs. Try again.",
+    RETRY_LATER,
+  );
+}
 
 /**
  * Opens the shards that are to take runs, and waits until they can at once: they know what they have, and workers
