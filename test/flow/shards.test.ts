@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Client } from "../../sdk/index.ts";
 import { FlowWorld } from "./world.ts";
-import { counted } from "./workflows.ts";
+import { counted, limited } from "./workflows.ts";
 
-/** Runs of each part of the story, and how many are under way at once. */
-const RUNS = 150;
+/** Runs of each part of the story, every other one of a workflow with a limit, and how many are under way at once. */
+const RUNS = 300;
 const AT_ONCE = 8;
 
 /** How much longer the slowest starts may take while the shards change than at rest, before and after it. */
@@ -55,7 +55,7 @@ test("1, 4 and 2 shards while runs go on", { timeout: 300_000 }, async () => {
       while (left-- > 0) {
         if (left === RUNS / 2) await change?.();
         const at = Date.now();
-        const handle = await client.start(counted, { n: left });
+        const handle = await client.start(left % 2 === 0 ? counted : limited, { n: left });
         askedAt.set(handle.id, at);
         played.push(handle.id);
         await handle.result();
@@ -81,19 +81,25 @@ test("1, 4 and 2 shards while runs go on", { timeout: 300_000 }, async () => {
     .flatMap(({ tasks }) => tasks.flatMap(({ attempts }) => attempts))
     .filter(({ outcome }) => outcome !== "completed");
   for (const { error } of again) expect(error).toMatchObject({ code: "not_received" });
-  const slowest = (of: string[]): number => {
-    const waits = of.map((id) => {
-      const first = runs.get(id)?.tasks.find(({ step }) => step === "double");
-      return Date.parse(first?.startedAt ?? "") - (askedAt.get(id) ?? 0);
+  const slowest = (of: string[], workflow: string): number => {
+    const waits = of.flatMap((id) => {
+      const run = runs.get(id);
+      if (run?.workflow !== workflow) return [];
+      const first = run.tasks.find(({ step }) => step === "double");
+      return [Date.parse(first?.startedAt ?? "") - (askedAt.get(id) ?? 0)];
     });
     return waits.toSorted((a, b) => a - b)[Math.ceil(waits.length * 0.99) - 1] ?? Number.NaN;
   };
-  const changes = [
-    { from: 1, to: 4, ms: slowest(raised), rest: [slowest(ofOne), slowest(ofFour)] },
-    { from: 4, to: 2, ms: slowest(lowered), rest: [slowest(ofFour), slowest(ofTwo)] },
-  ];
+  const changes = [counted.name, limited.name].flatMap((workflow) => {
+    const of = (ids: string[]): number => slowest(ids, workflow);
+    return [
+      { workflow, from: 1, to: 4, ms: of(raised), rest: [of(ofOne), of(ofFour)] },
+      { workflow, from: 4, to: 2, ms: of(lowered), rest: [of(ofFour), of(ofTwo)] },
+    ];
+  });
   const told = changes.map(
-    ({ from, to, ms, rest }) => `${from} to ${to}: ${rest[0]}, ${ms}, ${rest[1]} ms`,
+    ({ workflow, from, to, ms, rest: [before, after] }) =>
+      `${workflow}, ${from} to ${to}: ${before}, ${ms}, ${after} ms`,
   );
   console.log(
     `start latency, p99 before, during and after: ${told.join("; ")}; ${again.length} tasks sent twice`,

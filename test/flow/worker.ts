@@ -7,7 +7,7 @@ import { family, leaf } from "./children-workflows.ts";
 import { blocking, flaky, mended, slow, trip } from "./failing-workflows.ts";
 import { versioned } from "./versioned-workflow.ts";
 import { parcels } from "./waiting-workflows.ts";
-import { broken, chosen, clocked, counted } from "./workflows.ts";
+import { broken, chosen, clocked, counted, limited } from "./workflows.ts";
 
 /** What a story says of its worker. */
 export type WorkerSettings = Pick<
@@ -21,6 +21,7 @@ export type WorkerSettings = Pick<
 const { version, ...settings } = JSON.parse(process.env["SETTINGS"] ?? "{}") as WorkerSettings;
 const others = [
   counted,
+  limited,
   broken,
   chosen,
   clocked,

@@ -1,11 +1,11 @@
 /**
- * The workflow of the stories: three steps in a row. A step that is told to `hold` waits until the
+ * The workflows of the stories, most of them three steps in a row. A step that is told to `hold` waits until the
  * test lets go, so that a process can be killed at a moment that is known.
  */
 import { existsSync, renameSync, watch, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { type TaskContext, workflow } from "../../sdk/index.ts";
+import { type TaskContext, workflow, type WorkflowOptions } from "../../sdk/index.ts";
 
 const input = z.object({
   n: z.number(),
@@ -13,30 +13,32 @@ const input = z.object({
   hold: z.string().optional(),
 });
 
-export const chain = workflow({
+export const counted = inThreeSteps({
   name: "chain",
-  input,
   on: { events: ["number:given"] },
   cancelOn: [{ event: "number:taken", if: "event.payload.n == input.n" }],
 });
 
-const double = chain.step("double", { run: ({ input: { n } }) => ({ n: n * 2 }) });
+/** As many at once as a story has under way: none waits for another, and each has to be counted. */
+export const limited = inThreeSteps({ name: "limited", limits: [{ concurrency: 8 }] });
 
-const wait = chain.step("wait", {
-  parents: [double],
-  timeout: "5m",
-  run: async (ctx) => {
-    if (ctx.input.hold !== undefined) await fileExists(ctx.input.hold, ctx);
-    return { n: ctx.parents.double.n + 1, worker: process.pid, token: ctx.fencingToken };
-  },
-});
-
-const report = chain.step("report", {
-  parents: [wait],
-  run: ({ parents }) => ({ ...parents.wait, reported: true }),
-});
-
-export const counted = chain.returns(report);
+function inThreeSteps(options: Omit<WorkflowOptions<typeof input>, "input">) {
+  const chain = workflow({ ...options, input });
+  const double = chain.step("double", { run: ({ input: { n } }) => ({ n: n * 2 }) });
+  const wait = chain.step("wait", {
+    parents: [double],
+    timeout: "5m",
+    run: async (ctx) => {
+      if (ctx.input.hold !== undefined) await fileExists(ctx.input.hold, ctx);
+      return { n: ctx.parents.double.n + 1, worker: process.pid, token: ctx.fencingToken };
+    },
+  });
+  const report = chain.step("report", {
+    parents: [wait],
+    run: ({ parents }) => ({ ...parents.wait, reported: true }),
+  });
+  return chain.returns(report);
+}
 
 export const broken = workflow({ name: "broken", input: z.object({ message: z.string() }) });
 broken.step("fails", {
