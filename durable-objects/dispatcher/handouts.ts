@@ -7,7 +7,8 @@ import { MAX_OPEN_HANDOUTS } from "./limits.ts";
 
 /** What one commit does to the rows of earlier ones. */
 export interface Settlement {
-  ended: string[];
+  /** Tasks that leave their rows, and which those were. */
+  ended: [task: string, seq: number | undefined][];
   settled: number[];
   /** Unfinished tasks of settled rows, to be kept in the commit's own row. */
   carried: string[];
@@ -90,16 +91,20 @@ export class Handouts {
     const carried = this.#open.size > MAX_OPEN_HANDOUTS ? this.#carry(settled, new Set(ended)) : [];
     for (const seq of settled) this.#settling.add(seq);
     for (const task of ended) this.#ending.add(task);
-    return { ended, settled, carried };
+    return { ended: ended.map((task) => [task, this.#seqOf.get(task)]), settled, carried };
   }
 
   /** The commit has landed under this seq. */
   land(settlement: Settlement, seq: number): void {
-    for (const task of settlement.ended) {
+    for (const [task, of] of settlement.ended) {
       this.#ending.delete(task);
-      this.#leave(task);
+      // A commit after this one may have handed it out again, and have been heard of first.
+      if (this.#seqOf.get(task) === of) this.#leave(task);
     }
-    const carried = settlement.carried.filter((task) => this.#seqOf.has(task));
+    const carried = settlement.carried.filter((task) => {
+      const of = this.#seqOf.get(task);
+      return of !== undefined && settlement.settled.includes(of);
+    });
     for (const task of carried) this.add(seq, task);
     // All that it carried has ended on the way: its row is there, and empty.
     if (settlement.carried.length > 0 && carried.length === 0) this.#empty(seq);
@@ -112,7 +117,7 @@ export class Handouts {
 
   /** The commit was refused: its rows are still there. */
   fail({ ended, settled }: Settlement): void {
-    for (const task of ended) this.#ending.delete(task);
+    for (const [task] of ended) this.#ending.delete(task);
     for (const seq of settled) {
       this.#settling.delete(seq);
       if (!this.#open.has(seq)) this.#empty(seq);

@@ -28,6 +28,32 @@ test("a handout whose last tasks end in two commits at once goes with the next",
   expect(handouts.hasEmptied).toBe(false);
 });
 
+test("a task that a later commit has handed out again stays in that one's row, whichever is heard of first", () => {
+  const handouts = new Handouts();
+  handouts.add(1, "a");
+  handouts.add(1, "b");
+  const parking = handouts.settle(["a"]);
+  handouts.add(3, "a"); // commit 3 has taken it from the queue, where commit 2 has put it
+  handouts.land(parking, 2);
+  expect(handouts.settle([]).settled).toEqual([]);
+  expect(handouts.settle(["a"]).settled).toEqual([3]);
+  expect(handouts.settle(["b"]).settled).toEqual([1]);
+});
+
+test("a task that was carried, and that a later commit has handed out again, likewise", () => {
+  const handouts = new Handouts();
+  for (let seq = 1; seq <= MAX_OPEN_HANDOUTS + 1; seq++) handouts.add(seq, `task-${seq}`);
+  const carrying = handouts.settle([]);
+  const [task = ""] = carrying.carried;
+  const parking = handouts.settle([task]);
+  handouts.add(1_002, task);
+  handouts.land(parking, 1_001);
+  handouts.land(carrying, 1_000);
+  const [, ...others] = carrying.carried;
+  expect(handouts.settle(others).settled).toEqual([1_000]);
+  expect(handouts.settle([task]).settled).toEqual([1_002]);
+});
+
 test("a commit that was refused leaves its handouts to be settled again", () => {
   const handouts = new Handouts();
   handouts.add(1, "a");
@@ -68,74 +94,103 @@ test("a row whose commit hands out more than it carried stays", () => {
   expect(handouts.settle(["handed"]).settled).toEqual([1_000]);
 });
 
-/** What Postgres would hold: the rows, and which tasks have not ended. */
-class Model {
-  rows = new Map<number, Set<string>>();
-  unfinished = new Set<string>();
+interface Flight {
+  settlement: Settlement;
+  seq: number;
+  /** What becomes of the tasks that it ends. */
+  ends: "finish" | "queue" | "hand again";
+  /** How many tasks it takes from the queue, and makes. */
+  wanted: number;
+  /** What it has handed out, once Postgres has done it: before it is heard of, and in any order. */
+  handed?: string[];
+}
 
-  land({ ended, settled, carried }: Settlement, seq: number, handed: string[]): void {
-    for (const task of ended) this.unfinished.delete(task);
-    for (const task of handed) this.unfinished.add(task);
+/** What Postgres would hold: the rows, which of them each unfinished task is in, and the queue. */
+class Model {
+  rows = new Set<number>();
+  rowOf = new Map<string, number>();
+  queue = new Set<string>();
+  #made = 0;
+
+  execute(flight: Flight): void {
+    const { settlement, seq, ends, wanted } = flight;
+    const ended = settlement.ended.map(([task]) => task);
+    for (const task of ended) {
+      this.rowOf.delete(task);
+      if (ends === "queue") this.queue.add(task);
+    }
+    const fromQueue = [...this.queue].slice(0, wanted);
+    for (const task of fromQueue) this.queue.delete(task);
+    const fresh = Array.from({ length: wanted }, () => `task-${this.#made++}`);
+    flight.handed = [...fromQueue, ...fresh, ...(ends === "hand again" ? ended : [])];
+    const { carried, settled } = settlement;
+    const kept = carried.filter((task) => settled.includes(this.rowOf.get(task) ?? -1));
+    for (const task of [...flight.handed, ...kept]) this.rowOf.set(task, seq);
+    if (flight.handed.length + carried.length > 0) this.rows.add(seq);
     for (const gone of settled) this.rows.delete(gone);
-    const tasks = [...handed, ...carried];
-    if (tasks.length > 0) this.rows.set(seq, new Set(tasks));
   }
 
   /** Unfinished tasks that no row remembers. */
   get forgotten(): string[] {
-    const kept = new Set([...this.rows.values()].flatMap((tasks) => [...tasks]));
-    return [...this.unfinished].filter((task) => !kept.has(task));
+    return [...this.rowOf].filter(([, seq]) => !this.rows.has(seq)).map(([task]) => task);
   }
 }
 
-test("no task is forgotten and no row stays, in whatever order commits land and fail", () => {
+test("no task is forgotten and no row stays, in whatever order commits take effect, are heard of and fail", () => {
   const step = fc.record({
-    do: fc.constantFrom("hand", "end", "again", "land", "refuse"),
+    do: fc.constantFrom("hand", "finish", "queue", "hand again", "execute", "land", "refuse"),
     count: fc.integer({ min: 0, max: 5 }),
     pick: fc.nat(),
   });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 250 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 250, size: "max" }), (steps) => {
       const handouts = new Handouts();
       const model = new Model();
-      const flights: { settlement: Settlement; seq: number; handed: string[] }[] = [];
+      const flights: Flight[] = [];
       const inHand: string[] = [];
       let seq = 0;
-      let made = 0;
-      const launch = (ended: string[], handed: string[]): void => {
-        flights.push({ settlement: handouts.settle(ended), seq: ++seq, handed });
+      const launch = (ended: string[], ends: Flight["ends"], wanted = 0): void => {
+        flights.push({ settlement: handouts.settle(ended), seq: ++seq, ends, wanted });
+      };
+      const execute = (flight: Flight | undefined): void => {
+        if (flight === undefined || flight.handed !== undefined) return;
+        model.execute(flight);
+        expect(model.forgotten).toEqual([]);
       };
       const land = (index: number): void => {
         const [flight] = flights.splice(index, 1);
         if (flight === undefined) return;
-        model.land(flight.settlement, flight.seq, flight.handed);
-        handouts.land(flight.settlement, flight.seq);
-        for (const task of flight.handed) handouts.add(flight.seq, task);
-        inHand.push(...flight.handed);
-        expect(model.forgotten).toEqual([]);
+        execute(flight);
+        const { settlement, handed = [] } = flight;
+        handouts.land(settlement, flight.seq);
+        for (const task of handed) handouts.add(flight.seq, task);
+        inHand.push(...handed);
       };
-      const fresh = (count: number) => Array.from({ length: count }, () => `task-${made++}`);
       for (const { do: what, count, pick } of steps) {
-        if (what === "land") land(pick % Math.max(1, flights.length));
+        const index = pick % Math.max(1, flights.length);
+        if (what === "land") land(index);
+        else if (what === "execute") execute(flights[index]);
         else if (what === "refuse") {
-          const [flight] = flights.splice(pick % Math.max(1, flights.length), 1);
-          if (flight) {
-            handouts.fail(flight.settlement);
-            inHand.push(...flight.settlement.ended);
-          }
+          if (flights[index]?.handed !== undefined) continue;
+          const [flight] = flights.splice(index, 1);
+          if (flight === undefined) continue;
+          handouts.fail(flight.settlement);
+          inHand.push(...flight.settlement.ended.map(([task]) => task));
         } else if (flights.length < 2) {
-          const start = pick % Math.max(1, inHand.length);
-          const ended = what === "hand" ? [] : inHand.splice(start, count);
-          // A lost attempt ends, and its task is handed out again by the same commit.
-          launch(ended, what === "again" ? ended : what === "hand" ? fresh(count) : []);
+          if (what === "hand") launch([], "finish", count);
+          else launch(inHand.splice(pick % Math.max(1, inHand.length), count), what);
         }
       }
       while (flights.length > 0) land(0);
-      launch(inHand.splice(0), []);
+      for (let left = model.queue.size; left > 0; left--) {
+        launch([], "finish", 1);
+        land(0);
+      }
+      launch(inHand.splice(0), "finish");
       land(0);
-      launch([], []); // rows that two commits emptied between them
+      launch([], "finish"); // rows that two commits emptied between them
       land(0);
-      expect([...model.rows.keys()]).toEqual([]);
+      expect([...model.rows]).toEqual([]);
     }),
     { numRuns: 300 },
   );
