@@ -5,6 +5,7 @@
 import type { LimitsRow } from "../../database/definition-rows.ts";
 import type { CommitReply, CommitRequest, RecoverReply } from "../../database/rows.ts";
 import type { Json } from "../../protocol/json.ts";
+import type { ShardMap } from "../../protocol/shard-map.ts";
 import type { RunState } from "../../protocol/states.ts";
 import type { AttemptRef, ShardFrame, WorkerFrame } from "../../protocol/session.ts";
 import { Ledger } from "./ledger.ts";
@@ -49,6 +50,12 @@ export interface AskedForShards {
   answeredAt: number | undefined;
 }
 
+/** How many shards the tenant has had in Postgres since then. */
+export interface ShardsSet {
+  count: number;
+  at: number;
+}
+
 /** Bounds of stored limits, and since when a shard may know them: Postgres has told it, or its life before. */
 export interface LimitsTold {
   shard: number;
@@ -81,6 +88,7 @@ export class History {
   readonly askedToCancel: AskedToCancel[] = [];
   readonly limitsTold: LimitsTold[] = [];
   readonly askedForShards: AskedForShards[] = [];
+  readonly shardsSet: ShardsSet[] = [];
   /** What shards said, when they said it, and what workers heard, when they heard it. */
   readonly said: Said[] = [];
   readonly heard: Said[] = [];
@@ -136,6 +144,10 @@ export class History {
     if (statement.text.includes("v1.recover_shard")) {
       const { limits } = Object.values(rows?.rows[0] ?? {})[0] as RecoverReply;
       this.#tellLimits(shardOf(statement), limits);
+    }
+    if (statement.text.includes("v1.set_shards")) {
+      const { count } = Object.values(rows?.rows[0] ?? {})[0] as ShardMap;
+      this.shardsSet.push({ count, at: this.now });
     }
     if (!isCommit(statement)) return;
     const { ready, told } = JSON.parse(String(Object.values(rows?.rows[0] ?? {})[0])) as Reply;

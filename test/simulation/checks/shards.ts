@@ -16,19 +16,26 @@ export const oneRunIsOneShards: Check = {
   },
 };
 
+/** Not by whoever asked last: an older call may come twice, or its statement may take effect when its caller has gone. */
 export const asManyAsWanted: Check = {
-  name: "there are as many shards as were asked for last",
-  find: ({ scenario, history, recorded, rest }) => {
+  name: "there are as many shards as were set last, and whoever asked for a number and was answered had set it",
+  find: ({ scenario, history, recorded, rest, at }) => {
     if (rest === undefined) return [];
-    const asked = [{ count: scenario.shards, at: 0, answeredAt: 0 }, ...history.askedForShards];
-    // Of two that wait for their answers at the same time, either may come last; and one may never have come.
-    const possible = asked.filter(
-      ({ answeredAt: end = Number.POSITIVE_INFINITY }) =>
-        !asked.some(({ at, answeredAt }) => answeredAt !== undefined && at > end),
-    );
-    const counts = possible.map(({ count }) => count);
-    if (counts.includes(recorded.shardCount)) return [];
-    return [`there are ${recorded.shardCount}, and ${counts.join(" or ")} were asked for`];
+    const { count } = history.shardsSet.at(-1) ?? { count: scenario.shards };
+    const asked = [{ count: scenario.shards }, ...history.askedForShards];
+    const wrong: string[] = [];
+    if (recorded.shardCount !== count) {
+      wrong.push(`there are ${recorded.shardCount}, and ${count} were set last`);
+    }
+    if (!asked.some((each) => each.count === count)) wrong.push(`nobody asked for ${count}`);
+    for (const { count: wanted, at: since, answeredAt } of history.askedForShards) {
+      if (answeredAt === undefined) continue;
+      const isSet = history.shardsSet.some(
+        (set) => set.count === wanted && set.at >= since && set.at <= answeredAt,
+      );
+      if (!isSet) wrong.push(`${wanted} were asked for at ${at(since)}, answered, and never set`);
+    }
+    return wrong;
   },
 };
 
