@@ -4,7 +4,7 @@
  * methods only by name, and never looks inside.
  */
 import { ObjectDisk } from "./object-storage.ts";
-import { ObjectLife } from "./object-life.ts";
+import { type Answer, ObjectLife } from "./object-life.ts";
 import type { ObjectConnection, RequestResponsePair } from "./object-sockets.ts";
 import type { Random } from "./random.ts";
 import { SimulatedProcess, type Surroundings } from "./simulated-process.ts";
@@ -96,17 +96,17 @@ export class ObjectHost {
         const error = Object.assign(new Error("The object did not answer"), properties);
         caller.after(this.#hopMs(), () => reject(error));
       };
-      const arrive = (life: ObjectLife): void =>
-        life.call(method, copies, {
-          resolve: (answer) => {
-            if (trouble === "answer lost") fail({ remote: true });
-            else caller.after(this.#hopMs(), () => resolve(answer));
-          },
-          reject: (error) => caller.after(this.#hopMs(), () => reject(error)),
-        });
+      const answered: Answer = {
+        resolve: (answer) => {
+          if (trouble === "answer lost") fail({ remote: true });
+          else caller.after(this.#hopMs(), () => resolve(answer));
+        },
+        reject: (error) => caller.after(this.#hopMs(), () => reject(error)),
+      };
+      const arrive = (life: ObjectLife): void => life.call(method, copies, answered);
       caller.say(() => {
         if (trouble === "overloaded") fail({ overloaded: true });
-        else this.#platform.after(this.#hopMs(), () => this.#deliver(arrive));
+        else this.#platform.after(this.#hopMs(), () => this.#deliver(arrive, answered));
       });
     });
   }
@@ -189,11 +189,11 @@ export class ObjectHost {
     this.#platform.after(ALARM_RETRY_MS, () => this.#ring(version));
   }
 
-  #deliver(run: (life: ObjectLife) => void): void {
+  #deliver(run: (life: ObjectLife) => void, answer?: Answer): void {
     this.#activeAt = this.surroundings.clock.now;
     this.deliveries++;
     this.#life ??= this.#begin();
-    this.#life.deliver(run);
+    this.#life.deliver(run, answer);
     this.#planSleep();
   }
 

@@ -64,15 +64,15 @@ export class ObjectLife extends SimulatedProcess {
     this.#host.end("crashed");
   }
 
-  /** Runs it as soon as the object takes events. */
-  deliver(run: (life: ObjectLife) => void): void {
+  /** Runs it as soon as the object takes events. Should it never: whoever waits for the answer hears of that. */
+  deliver(run: (life: ObjectLife) => void, answer?: Answer): void {
+    if (answer) this.#unanswered.add(answer);
     if (this.#inbox) this.#inbox.push(run);
     else this.run(() => run(this));
   }
 
   /** Calls a method whose answer somebody waits for. */
   call(method: string, parameters: unknown[], answer: Answer): void {
-    this.#unanswered.add(answer);
     // Unanswered until it is let out: should the life end before, the caller hears of that.
     const end = (tell: () => void): void =>
       this.say(() => {
