@@ -136,7 +136,7 @@ function serve(lane: Lane, parts: SchedulerParts, scheduled: Scheduled, now: num
     // Of a limit that is another shard's, that one knows who is the oldest.
     if (parts.ownership.isOwn(need.id)) evictOldest(need, task, parts, scheduled);
   }
-  block(lane, obstacle, parts);
+  block(lane, obstacle, parts, now);
 }
 
 /** The first of another shard's tasks that wait for a key gets what it needs, or goes on waiting. */
@@ -169,12 +169,17 @@ function serveShard(
   if (obstacle.isFull && need.strategy === "cancel-in-progress") {
     evictOldest(need, undefined, parts, scheduled);
   }
-  block(lane, obstacle, parts);
+  block(lane, obstacle, parts, now);
 }
 
-function block(lane: Lane, { need, at, isHeld }: Obstacle, parts: SchedulerParts): void {
-  const { turns, lending } = parts;
+function block(
+  lane: Lane,
+  { need, at, isHeld }: Obstacle,
+  { turns, lending }: SchedulerParts,
+  now: number,
+): void {
   turns.block(lane, isHeld === true ? heldLine(need.id) : need.id, at);
+  if (at !== undefined && at <= now) turns.present(lane);
   lending.contend(need.id);
 }
 

@@ -40,6 +40,8 @@ export class Turns {
   #demand: SlotDemand | undefined;
   /** Lanes that have stood in a line for nothing. */
   #dismissed: Lane[] = [];
+  /** Lanes whose lines were asked because of them, since all turns were last over. */
+  #presented = new Set<Lane>();
   /** What lanes have paid beyond others that have nothing to start now: they come back no richer. */
   #debts = new Map<string, number>();
   /** By priority, what the lane that was served last had paid: one that comes new pays no less. */
@@ -60,7 +62,10 @@ export class Turns {
   next(): Lane | undefined {
     this.#ask();
     const lane = this.#due.pop();
-    if (lane === undefined) return undefined;
+    if (lane === undefined) {
+      this.#presented.clear();
+      return undefined;
+    }
     lane.standing = "idle";
     this.#clocks[lane.priority - 1] = Math.max(this.#clockOf(lane), lane.virtual);
     return lane;
@@ -116,6 +121,16 @@ export class Turns {
     if (at === undefined || this.#openings.get(on) === at) return;
     this.#openings.set(on, at);
     this.#moments.push({ id: on, at });
+  }
+
+  /**
+   * The lane has joined a line that others wait in, although there is some: whoever is the first now is asked, before
+   * a slot that is there for this lane goes elsewhere. Once until all turns are over: it may go from line to line.
+   */
+  present(lane: Lane): void {
+    if (lane.blockedOn === undefined || this.#presented.has(lane)) return;
+    this.#presented.add(lane);
+    this.open(lane.blockedOn);
   }
 
   /** The lane's first task waits for a slot: any of its action, or one that suits this lane alone. */
