@@ -2,7 +2,7 @@
 -- old number is refused as stale, as when definitions change.
 --
 -- Called by  the edge Worker, which has opened the new ones and then tells all of them. Its caller may have gone when
---            this gets to run: so it changes nothing unless every new shard is open, and its workers have been told.
+--            this gets to run: so it changes nothing unless every new shard is open.
 -- Locks      the definitions (exclusive): a start that was placed by the old number has landed before this, or
 --            never will.
 -- Returns    as read_shards, as it is now: with another number if a new shard is not open. Null when there is no such

@@ -16,7 +16,8 @@ import { readShardMap } from "../shard-maps.ts";
 import { answers, BODY_PROBLEMS, json, refuseInvalid } from "./openapi.ts";
 import { ProblemError } from "./problems.ts";
 
-const MAX_TRIES = 3;
+/** How often new shards are opened that have closed before they took runs: each time may take seconds. */
+const MAX_OPENING_ROUNDS = 3;
 
 export const tenantShardsSchema = z
   .object({
@@ -76,7 +77,7 @@ export const tenantShards = new OpenAPIHono<AppTypes>({ defaultHook: refuseInval
 async function openAndSet(context: Context<AppTypes>, count: number): Promise<ShardMap> {
   const { env, var: variables } = context;
   const query = queryOverHttp(databaseOf(env, variables.tenant));
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
+  for (let round = 0; round < MAX_OPENING_ROUNDS; round++) {
     await openUpTo(context, query, count);
     const map = await setShards(query, variables.tenant, count);
     if (map === undefined) throw new Error(`Tenant ${variables.tenant} has no shards`);
