@@ -149,7 +149,8 @@ test("stays open while a handler of a cancelled run has not stopped, and closes 
   expect(await shards()).toEqual(["0 active", "1 active"]);
 });
 
-test("sleeps while a rate that it has counted refills, whom nobody reminds of it, and closes then", async () => {
+/** A task of the shard that is to drain has taken the unit of an hour. */
+async function takeRareUnit(): Promise<void> {
   const limits = [{ rate: [{ units: 1, perMs: 3_600_000 }], key: "input.customer" }];
   await world.register({ name: "rare", limits, steps: [{ name: "only" }] });
   const customer = Array.from({ length: 100 }, (_, n) => `c${n}`).find(
@@ -159,6 +160,20 @@ test("sleeps while a rate that it has counted refills, whom nobody reminds of it
   const run = await world.startRun({ workflow: "rare", input: { customer: customer ?? "" } });
   worker.complete(await worker.receiveTask({ run: run.id }));
   await worker.receive("recorded");
+}
+
+test("says again until when it is held, when it hears nothing of having said so", async () => {
+  await takeRareUnit();
+  await set(2);
+  traffic.loseAnswers(1, { of: "hold_shard" });
+  await world.advance(REST_MS, ALL);
+  const said = traffic.statements.filter(({ name }) => name.includes("hold_shard"));
+  expect(said).toHaveLength(2);
+  expect(await busyShards()).toEqual([]);
+});
+
+test("sleeps while a rate that it has counted refills, whom nobody reminds of it, and closes then", async () => {
+  await takeRareUnit();
   await set(2);
   await world.advance(REST_MS, ALL);
   expect(await busyShards()).toEqual([]);
