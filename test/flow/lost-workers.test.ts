@@ -59,8 +59,11 @@ test("a worker that can't take a task in loses it within 3 s, and gets no more u
   const blocked = await startBlocking(5_000);
   const { id } = await world.client.start(leaf, { n: 1 });
   await world.client.workers.resume(rescuer);
+  // Seen while it hangs: when the result has come, it may be over.
+  await expect
+    .poll(async () => (await workerNamed("hung"))?.state, { timeout: 10_000 })
+    .toBe("stalled");
   await world.client.runs.result(id);
-  expect((await workerNamed("hung"))?.state).toBe("stalled");
   const { tasks, createdAt } = await world.client.runs.get(id);
   expect(tasks[0]?.attempts).toMatchObject([
     { outcome: "lost", error: { code: "not_received" } },
