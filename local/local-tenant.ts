@@ -15,15 +15,16 @@ interface AdminAnswer {
   body: unknown;
 }
 
-/** Returns a token that works on this stack. Safe to call at every start. */
+/** Returns a token that works on this stack. Safe to call at every start, with the same name. */
 export async function localToken(
   stack: { url: string; adminSecret: string },
   directory: string,
+  name = TENANT,
 ): Promise<string> {
   const file = join(directory, "token");
   const kept = readKept(file);
   if (kept !== undefined && (await isAccepted(stack.url, kept))) return kept;
-  const tenant = await findOrMakeTenant(stack);
+  const tenant = await findOrMakeTenant(stack, name);
   const path = `/api/v1/admin/tenants/${tenant.id}/tokens`;
   const { body } = await askAdmin(stack, path, { name: "local" });
   const { token } = body as CreatedApiToken;
@@ -31,14 +32,17 @@ export async function localToken(
   return token;
 }
 
-async function findOrMakeTenant(stack: { url: string; adminSecret: string }): Promise<Tenant> {
+async function findOrMakeTenant(
+  stack: { url: string; adminSecret: string },
+  name: string,
+): Promise<Tenant> {
   const path = "/api/v1/admin/tenants";
-  const made = await askAdmin(stack, path, { name: TENANT }, [409]);
+  const made = await askAdmin(stack, path, { name }, [409]);
   if (made.status !== 409) return made.body as Tenant;
   const { body } = await askAdmin(stack, path);
-  const tenant = (body as Page<Tenant>).items.find(({ name }) => name === TENANT);
+  const tenant = (body as Page<Tenant>).items.find((found) => found.name === name);
   if (tenant !== undefined) return tenant;
-  throw new Error(`The tenant "${TENANT}" exists, but ${path} does not list it.`);
+  throw new Error(`The tenant "${name}" exists, but ${path} does not list it.`);
 }
 
 async function askAdmin(

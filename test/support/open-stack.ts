@@ -1,7 +1,9 @@
 /**
  * A whole Skein in a directory of its own, with a tenant, a token for it and a client: what stories
- * with real processes are played on.
+ * with real processes are played on. The database may be one that other stories were played on: what
+ * they have set for their tenant, its number of shards for one, is not set for this one's.
  */
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,8 +30,9 @@ export async function openStack(options: Omit<StackOptions, "directory">): Promi
   try {
     stack = await startStack({ directory, log: "none", ...options });
     const { url, databaseUrl } = stack;
-    const token = await localToken(stack, directory);
-    const [row] = await ask(databaseUrl, "select id from v1.tenant where name = 'local'");
+    const name = `story-${randomUUID()}`;
+    const token = await localToken(stack, directory, name);
+    const [row] = await ask(databaseUrl, "select id from v1.tenant where name = $1", [name]);
     const close = async (): Promise<void> => {
       await stack?.stop();
       remove();
