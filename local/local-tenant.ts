@@ -15,7 +15,7 @@ interface AdminAnswer {
   body: unknown;
 }
 
-/** Returns a token that works on this stack. Safe to call at every start, with the same name. */
+/** Returns a token of the tenant of this name that works on this stack. Safe to call at every start. */
 export async function localToken(
   stack: { url: string; adminSecret: string },
   directory: string,

@@ -1,11 +1,14 @@
 /** The main job on a database of its own: an event starts a DAG, and its result comes back. */
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { RunFailedError } from "../../sdk/index.ts";
+import { localToken } from "../../local/local-tenant.ts";
+import { Client, RunFailedError } from "../../sdk/index.ts";
 import { broken, counted } from "./workflows.ts";
 import { FlowWorld } from "./world.ts";
 
@@ -124,6 +127,24 @@ test("the database killed and started again: what was accepted finishes", async 
   await world.stack.database.restart();
   await Promise.all(handles.map((handle) => handle.result()));
   await world.expectCompletedOnce(handles.map(({ id }) => id));
+});
+
+test("a stack's first token is kept; another directory has one of its own, of the same tenant", async () => {
+  const [directory, another] = [world.newFile(), world.newFile()];
+  for (const path of [directory, another]) mkdirSync(path);
+  const first = await localToken(world.stack, directory);
+  expect(await localToken(world.stack, directory)).toBe(first);
+  const theirs = await localToken(world.stack, another);
+  expect(theirs).not.toBe(first);
+  writeFileSync(join(directory, "token"), "skein_of_another_database");
+  const renewed = await localToken(world.stack, directory);
+  const [client, ...others] = [first, theirs, renewed].map(
+    (token) => new Client({ url: world.stack.url, token }),
+  );
+  const event = await client?.publish("nobody:listens", {});
+  for (const other of others) {
+    expect(await other.events.get(event?.id ?? "")).toMatchObject({ key: "nobody:listens" });
+  }
 });
 
 test("a second stack on the same directory says what is wrong, and the first goes on", async () => {
